@@ -1,4 +1,4 @@
-"""Where the server's binaries are, and whom they run as.
+"""What a private server needs from the machine: binaries, a user to run as, a directory, a port.
 
 PostgreSQL refuses to run as root, so root lends it another user's name. That user must be able to
 reach the binaries and the data, and may not: /root, for one, is closed to others. Binaries that
@@ -10,7 +10,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import random
 import shutil
+import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from typing import Any, Self
 from dibs.errors import ConfigurationError, MissingDependencyError
 
 _SERVER = Path("pginstall18")
+# Below the ports that outgoing connections take: a client that keeps trying to reconnect to a
+# stopped server could otherwise be given that very port, and connect to itself.
+_PORTS = range(15_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,18 @@ def find_binaries(account: Account, base: Path) -> Path:
         package = _copy(package, base / "install")
         account.give(base)
     return package / _SERVER / "bin"
+
+
+def free_port() -> int:
+    """Find a port on the loopback address that nobody has."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ConfigurationError("no free port on 127.0.0.1 for PostgreSQL: end what occupies them")
 
 
 def _copy(package: Path, target: Path) -> Path:

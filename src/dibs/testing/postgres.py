@@ -14,11 +14,9 @@ PostgresCluster ──> temporary directory: data/ log .s.PGSQL.<port> [install/
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from contextlib import ExitStack
@@ -27,7 +25,7 @@ from typing import TYPE_CHECKING, Literal, LiteralString, Self
 from urllib.parse import quote
 
 from dibs.errors import ConfigurationError
-from dibs.testing.installation import Account, find_binaries, make_directory
+from dibs.testing.installation import Account, find_binaries, free_port, make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
 _START_TIMEOUT = 60.0
 _STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _INITDB_OPTIONS = ("--username=postgres", "-Atrust", "-EUTF8", "--no-locale", "--no-sync")
-# Below the ports that outgoing connections take: a client that keeps trying to reconnect to a
-# stopped server could otherwise be given that very port, and connect to itself.
-_PORTS = range(15_000, 32_000)
 # Started with its standard input on a pipe from us; reading ends when we do, however we end.
 _WATCHDOG = 'read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"'
 
@@ -70,7 +65,7 @@ class PostgresCluster:
     def __init__(
         self, root: Path | None = None, *, settings: Mapping[str, str] | None = None
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._root = root
         self._settings = dict(settings or {})
         self._account = Account.choose()
@@ -102,7 +97,7 @@ class PostgresCluster:
             undo.callback(self.close)
             base = self._create()
             while not self._launch(base):  # somebody else took the port in the meantime
-                self.port = _free_port()
+                self.port = free_port()
             undo.pop_all()
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
@@ -123,6 +118,12 @@ class PostgresCluster:
         """End the server and all its processes with SIGKILL, as in a crash; keep its data."""
         import psutil
 
+        def has_ended(process: psutil.Process) -> bool:
+            try:  # init may take its time to collect what has ended
+                return bool(process.status() == psutil.STATUS_ZOMBIE)
+            except psutil.NoSuchProcess:
+                return True
+
         if self._server is None or self._server.poll() is not None:
             return
         self._server.send_signal(signal.SIGSTOP)  # so that it neither notices nor forks any more
@@ -131,7 +132,8 @@ class PostgresCluster:
             child.kill()
         self._server.kill()
         self._server.wait()
-        psutil.wait_procs(children, timeout=10)
+        while not all(has_ended(child) for child in children):
+            time.sleep(0.005)
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop the server and start it again, with the same data on the same port."""
@@ -236,14 +238,3 @@ def _is_ready(data: Path, pid: int) -> bool:
     except FileNotFoundError:
         return False
     return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
-
-
-def _free_port() -> int:
-    for port in random.sample(_PORTS, 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise ConfigurationError("no free port on 127.0.0.1 for PostgreSQL: end what occupies them")
