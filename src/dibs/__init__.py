@@ -1,0 +1,1 @@
+"""dibs: a job queue with priorities on SQLite and PostgreSQL."""

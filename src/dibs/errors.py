@@ -1,0 +1,100 @@
+"""Every error dibs raises on purpose.
+
+    DibsError
+    ├── ConfigurationError        a URL, option, handler or environment that cannot work
+    │   ├── MissingDependencyError    an extra is not installed
+    │   └── SchemaError               the tables are missing, older or newer than this code
+    ├── InvalidJobError           a job that must not be stored; nothing was stored
+    │   ├── InvalidArgsError          args don't fit the handler's annotations, or are too large
+    │   └── UnknownKindError          no handler is registered under this kind
+    ├── JobNotFoundError          no job has this id
+    ├── JobStateError             the job's state does not allow this
+    └── StoreError                the database refused or could not be reached
+        └── StoreUnavailableError     it may well work again later
+
+Messages name the value, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class DibsError(Exception):
+    """Base of every error raised by dibs."""
+
+
+class ConfigurationError(DibsError):
+    """A URL, option, handler or environment that cannot work."""
+
+
+class MissingDependencyError(ConfigurationError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        """Name the `package`, the `extra` that brings it, and what it is needed for."""
+        super().__init__(
+            f"{purpose} needs the package {package!r}; install it with: pip install 'dibs[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra
+
+
+class SchemaError(ConfigurationError):
+    """The tables are missing, older, or newer than this version of dibs."""
+
+
+class InvalidJobError(DibsError, ValueError):
+    """A job that must not be stored; nothing was stored."""
+
+
+class InvalidArgsError(InvalidJobError):
+    """The args don't fit the handler's annotations, are not JSON, or are too large."""
+
+    def __init__(self, kind: str, problem: str) -> None:
+        """Say what is wrong with the args of a job of `kind`."""
+        super().__init__(f"args of {kind!r}: {problem}")
+        self.kind = kind
+        self.problem = problem
+
+
+class UnknownKindError(InvalidJobError, LookupError):
+    """No handler is registered under this kind."""
+
+    def __init__(self, kind: str, known: list[str]) -> None:
+        """Name the unknown `kind` and the `known` ones."""
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(
+            f"unknown kind {kind!r}; registered kinds: {listed}; "
+            "register a handler with @app.job, and import its module before enqueueing"
+        )
+        self.kind = kind
+
+    def __str__(self) -> str:
+        """Show the message itself: LookupError's subclasses may quote it."""
+        return str(self.args[0])
+
+
+class JobNotFoundError(DibsError, LookupError):
+    """No job has this id."""
+
+    def __init__(self, job_id: int) -> None:
+        """Name the `job_id` that was asked for."""
+        super().__init__(f"no job has the id {job_id}; 'dibs jobs list' shows the ones there are")
+        self.job_id = job_id
+
+
+class JobStateError(DibsError):
+    """The job's state does not allow what was asked."""
+
+    def __init__(self, job_id: int, state: str, verb: str, allowed: str) -> None:
+        """Say that `verb` needs one of the `allowed` states, and which one the job is in."""
+        super().__init__(f"cannot {verb} job {job_id}: it is {state}; this needs a job that is {allowed}")
+        self.job_id = job_id
+        self.state = state
+
+
+class StoreError(DibsError):
+    """The database refused an operation or could not be reached."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database cannot be reached, or is locked by somebody else; try again later."""

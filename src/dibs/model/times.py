@@ -1,0 +1,57 @@
+"""Times as the database keeps them: UTC integers in microseconds.
+
+In Python they are aware `datetime` and `timedelta` values; naive datetimes are refused.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from dibs.errors import ConfigurationError, InvalidJobError
+
+SECOND = 1_000_000
+"""One second in the unit of the database."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Duration = float | int | timedelta
+"""A length of time: seconds as a number, or a `timedelta`."""
+
+
+def to_micros(moment: datetime, name: str = "scheduled_at") -> int:
+    """Return an aware `moment` as microseconds since 1970 UTC.
+
+    Raises:
+        InvalidJobError: `moment` is not a datetime, or is naive.
+    """
+    if not isinstance(moment, datetime):
+        raise InvalidJobError(f"{name}={moment!r}: expected an aware datetime")
+    if moment.utcoffset() is None:
+        raise InvalidJobError(
+            f"{name}={moment.isoformat()} has no time zone; "
+            "pass an aware datetime, for example datetime.now(timezone.utc)"
+        )
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the UTC datetime for `micros` microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def duration(value: Duration, name: str, *, minimum: float = 0.0) -> int:
+    """Return a duration, given in seconds or as a timedelta, in microseconds.
+
+    Raises:
+        ConfigurationError: not a number or timedelta, not finite, or below `minimum` seconds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        raise ConfigurationError(f"{name}={value!r}: expected seconds or a timedelta")
+    try:
+        delta = value if isinstance(value, timedelta) else timedelta(seconds=value)
+    except (OverflowError, ValueError) as error:
+        raise ConfigurationError(f"{name}={value!r}: {error}") from error
+    if delta < timedelta(seconds=minimum):
+        raise ConfigurationError(f"{name}={value!r}: expected at least {minimum:g} seconds")
+    return delta // _MICROSECOND

@@ -1,0 +1,208 @@
+"""Run operations inside a transaction that the caller has open on a connection of its own.
+
+Understood are connections of sqlite3, aiosqlite and psycopg (sync and async), and connections
+and sessions of SQLAlchemy (sync and async). The transaction stays the caller's: dibs neither
+commits nor rolls back, and opens no connection. Where the caller's connection commits every
+statement by itself, the operation gets a transaction of its own on it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from dibs.errors import ConfigurationError
+from dibs.store.borrowed_sqlalchemy import AsyncSqlAlchemyRunner, SqlAlchemyRunner
+from dibs.store.runner import Call, GateFactory, Runner, Script, adrive, drive, first_behind
+from dibs.store.sqlite_errors import translated
+from dibs.store.statement import Operation, RowList
+from dibs.store.urls import Engine
+
+R = TypeVar("R")
+
+
+class SyncOnly:
+    """A runner over a sync connection: its async face works too, without a thread.
+
+    The caller's connection may belong to the running thread, and the work is one short insert
+    in a transaction that is open anyway.
+    """
+
+    def run(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in the caller's transaction."""
+        raise NotImplementedError
+
+    async def arun(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in the caller's transaction, on the loop's own thread."""
+        return self.run(operation)
+
+
+class AsyncOnly:
+    """A runner over an async connection: its sync face can only refuse."""
+
+    def run(self, operation: Operation[R]) -> R:
+        """Refuse: an async connection can't be used without awaiting."""
+        raise ConfigurationError(
+            f"{operation.name}: this connection is async; await the a… twin, for example aenqueue"
+        )
+
+
+class SqliteRunner(SyncOnly):
+    """A caller's `sqlite3.Connection`."""
+
+    def __init__(self, connection: sqlite3.Connection, script: Script, gate: GateFactory) -> None:
+        """Use `connection`, waiting at `gate` for the write lock."""
+        self._connection = connection
+        self._script = script
+        self._gate = gate
+
+    def run(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in the caller's transaction; begin one where none is open."""
+        calls = self._script.calls(operation)
+        first = next(calls)
+        with translated("the connection's database"), self._transaction():
+            return drive(calls, first, first_behind(self._gate, self._execute))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Join the open transaction, or begin one; end it only where the caller can't."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with self._gate():
+            self._connection.execute("BEGIN IMMEDIATE")
+        if not commits_by_itself(self._connection):
+            yield
+            return
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _execute(self, call: Call) -> RowList:
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return cursor.execute(call.sql, call.params).fetchall()
+
+
+def commits_by_itself(connection: Any) -> bool:
+    """Return whether an sqlite3 connection is in autocommit mode, so that nobody would commit."""
+    if getattr(connection, "autocommit", None) is True:  # Python 3.12's own attribute
+        return True
+    return connection.isolation_level is None
+
+
+class AiosqliteRunner(AsyncOnly):
+    """A caller's `aiosqlite.Connection`."""
+
+    def __init__(self, connection: Any, script: Script) -> None:
+        """Use `connection`."""
+        self._connection = connection
+        self._script = script
+
+    async def arun(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in the caller's transaction; begin one where none is open."""
+        calls = self._script.calls(operation)
+        first = next(calls)
+        with translated("the connection's database"):
+            begin = not self._connection.in_transaction
+            if begin:
+                await self._connection.execute("BEGIN IMMEDIATE")
+            result = await adrive(calls, first, self._execute)
+            if begin and commits_by_itself(self._connection):
+                await self._connection.commit()
+            return result
+
+    async def _execute(self, call: Call) -> RowList:
+        async with self._connection.execute(call.sql, call.params) as cursor:
+            return [tuple(row) for row in await cursor.fetchall()]
+
+
+class PsycopgRunner(SyncOnly):
+    """A caller's `psycopg.Connection`."""
+
+    def __init__(self, connection: Any, script: Script) -> None:
+        """Use `connection`."""
+        self._connection = connection
+        self._script = script
+
+    def run(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in the caller's transaction, or in one of its own."""
+        from psycopg.rows import tuple_row  # noqa: PLC0415 - only with the postgres extra
+
+        calls = self._script.calls(operation)
+        first = next(calls)
+
+        def execute(call: Call) -> RowList:
+            with self._connection.cursor(row_factory=tuple_row) as cursor:
+                cursor.execute(call.sql, call.params or None)
+                return cursor.fetchall() if cursor.description else []
+
+        if first.alone or not self._connection.autocommit:
+            return drive(calls, first, execute)
+        with self._connection.transaction():
+            return drive(calls, first, execute)
+
+
+class AsyncPsycopgRunner(AsyncOnly):
+    """A caller's `psycopg.AsyncConnection`."""
+
+    def __init__(self, connection: Any, script: Script) -> None:
+        """Use `connection`."""
+        self._connection = connection
+        self._script = script
+
+    async def arun(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in the caller's transaction, or in one of its own."""
+        from psycopg.rows import tuple_row  # noqa: PLC0415 - only with the postgres extra
+
+        calls = self._script.calls(operation)
+        first = next(calls)
+
+        async def execute(call: Call) -> RowList:
+            async with self._connection.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(call.sql, call.params or None)
+                return await cursor.fetchall() if cursor.description else []
+
+        if first.alone or not self._connection.autocommit:
+            return await adrive(calls, first, execute)
+        async with self._connection.transaction():
+            return await adrive(calls, first, execute)
+
+
+def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -> Runner:
+    """Return the runner for a caller's connection.
+
+    Raises:
+        ConfigurationError: of another engine than the app's, or of an unknown driver.
+    """
+    modules = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
+    asynchronous = any(base.__name__.lower().startswith("async") for base in type(connection).__mro__)
+    if "sqlalchemy" in modules:
+        kind = AsyncSqlAlchemyRunner if asynchronous else SqlAlchemyRunner
+        return kind(connection, engine, gate)
+    if isinstance(connection, sqlite3.Connection):
+        _check_engine("sqlite", engine)
+        return SqliteRunner(connection, script, gate)
+    if "aiosqlite" in modules:
+        _check_engine("sqlite", engine)
+        return AiosqliteRunner(connection, script)
+    if "psycopg" in modules:
+        _check_engine("postgres", engine)
+        return (AsyncPsycopgRunner if asynchronous else PsycopgRunner)(connection, script)
+    raise ConfigurationError(
+        f"connection={connection!r}: expected a connection of sqlite3, aiosqlite or psycopg, "
+        "or a connection or session of SQLAlchemy"
+    )
+
+
+def _check_engine(theirs: Engine, ours: Engine) -> None:
+    if theirs != ours:
+        raise ConfigurationError(
+            f"the connection is {theirs}, but the app's database URL is {ours}; "
+            "a job can only join a transaction of its own database"
+        )

@@ -1,0 +1,1 @@
+"""Operations by subject: generators that yield statements; see `dibs.store.statement`."""

@@ -1,0 +1,41 @@
+"""Storing new jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dibs.model.job import NewJob, State
+from dibs.store.statement import Rows, Statement, Steps, operation
+
+CHUNK = 10_000
+"""Jobs per statement."""
+
+_COLUMNS = ("kind", "queue", "priority", "args", "max_attempts", "scheduled_at", "delay")
+
+
+class Stored(NamedTuple):
+    """What the database decided about a new job."""
+
+    id: int
+    scheduled_at: int
+    created_at: int
+    state: State
+
+
+@operation()
+def job_enqueue(jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
+    """Store `jobs`, all or none, and return what became of each, in the order given."""
+    stored: list[Stored] = []
+    alone = len(jobs) <= CHUNK
+    for start in range(0, len(jobs), CHUNK):
+        table = Rows(_COLUMNS, [_row(job) for job in jobs[start : start + CHUNK]])
+        rows = yield Statement("job_enqueue", {"jobs": table}, alone)
+        stored += [Stored(id_, at, created, State(state)) for id_, at, created, state in rows]
+    return stored
+
+
+def _row(job: NewJob) -> tuple[str, str, int, str, int, int | None, int]:
+    return (
+        job.kind, job.queue, job.priority, job.args, job.max_attempts, job.scheduled_at, job.delay
+    )  # fmt: skip

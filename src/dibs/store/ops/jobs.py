@@ -1,0 +1,122 @@
+"""Reading jobs, and cancelling those that wait."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import datetime
+
+from dibs.errors import JobNotFoundError, JobStateError
+from dibs.model.job import WAITING, Job, State
+from dibs.model.times import from_micros
+from dibs.store.statement import Row, RowList, Statement, Steps, operation
+
+CANCEL_TRIES = 10
+"""How often to look again when a job moved between reading and cancelling it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The record of a failed attempt."""
+
+    attempt: int
+    worker: str
+    started_at: datetime
+    finished_at: datetime
+    error_type: str
+    error: str
+    traceback: str
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
+
+
+def _job(row: Row) -> Job:
+    (
+        id_, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
+        created_at, started_at, finished_at, worker, result, error, reason,
+    ) = row  # fmt: skip
+    return Job(
+        id=id_,
+        kind=kind,
+        queue=queue,
+        priority=priority,
+        state=State(state),
+        args=json.loads(args),
+        attempt=attempt,
+        max_attempts=max_attempts,
+        crashes=crashes,
+        scheduled_at=from_micros(scheduled_at),
+        created_at=from_micros(created_at),
+        started_at=_moment(started_at),
+        finished_at=_moment(finished_at),
+        worker=worker,
+        result=None if result is None else json.loads(result),
+        error=error,
+        reason=reason,
+    )
+
+
+def _load(job_id: int, *, alone: bool) -> Generator[Statement, RowList, Job]:
+    rows = yield Statement("jobs_load", {"ids": [job_id]}, alone)
+    if not rows:
+        raise JobNotFoundError(job_id)
+    return _job(rows[0])
+
+
+@operation(reads=True)
+def job_get(job_id: int) -> Steps[Job]:
+    """Return one job, live or ended.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+    """
+    return (yield from _load(job_id, alone=True))
+
+
+@operation(reads=True)
+def job_attempts(job_id: int) -> Steps[list[Attempt]]:
+    """Return the records of a job's failed attempts, oldest first."""
+    rows = yield Statement("job_attempts", {"id": job_id}, alone=True)
+    return [
+        Attempt(row[0], row[1], from_micros(row[2]), from_micros(row[3]), *row[4:]) for row in rows
+    ]
+
+
+@operation(reads=True)
+def job_list(
+    state: State | None, kind: str | None, queue: str | None, limit: int
+) -> Steps[list[Job]]:
+    """Return up to `limit` jobs; waiting ones in the order they will start, others newest first."""
+    filters = {"kind": kind, "queue": queue, "limit": limit}
+    ended = {"state": str(state) if state else None, **filters}
+    if state is None:
+        live = yield Statement("jobs_page_live", filters)
+        rows = live + (yield Statement("jobs_page_ended", ended))
+        ids = sorted({row[0] for row in rows}, reverse=True)[:limit]
+    elif state in {State.COMPLETED, State.CANCELLED}:
+        ids = [row[0] for row in (yield Statement("jobs_page_ended", ended))]
+    else:
+        ids = [row[0] for row in (yield Statement(f"jobs_page_{state}", filters))]
+    records = {row[0]: _job(row) for row in (yield Statement("jobs_load", {"ids": ids}))}
+    found = [records[id_] for id_ in ids if id_ in records]
+    return [job for job in found if state in {None, job.state}]
+
+
+@operation()
+def job_cancel(job_id: int, reason: str | None) -> Steps[Job]:
+    """Cancel a waiting job and return it as it ended.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+        JobStateError: it runs, or has ended.
+    """
+    for _ in range(CANCEL_TRIES):
+        job = yield from _load(job_id, alone=False)
+        if job.state not in WAITING:
+            raise JobStateError(job_id, job.state, "cancel", "scheduled, blocked or ready")
+        if (yield Statement("job_cancel", {"id": job_id, "reason": reason})):
+            return (yield from _load(job_id, alone=False))
+    raise JobStateError(job_id, "being moved again and again", "cancel", "at rest; try again")

@@ -1,0 +1,120 @@
+"""What every worker does beside its jobs: beating, promoting due jobs, rescuing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
+from dibs.model.retry import Backoff
+from dibs.model.times import from_micros
+from dibs.store.ops.settle import job_settle
+from dibs.store.statement import Statement, Steps, operation
+
+BATCH = 1000
+"""Jobs promoted or rescued per transaction."""
+FORGET_AFTER = 3600 * 1_000_000
+"""Microseconds after the end of its lease until a lost worker's row is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A live worker as the database knows it."""
+
+    id: str
+    queues: tuple[str, ...]
+    kinds: tuple[str, ...]
+    concurrency: int
+    started_at: datetime
+    beat_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """A job taken from a worker whose lease ran out."""
+
+    job_id: int
+    worker: str
+    settlement: Settlement
+
+
+@operation()
+def worker_beat(
+    worker: str, queues: Sequence[str], kinds: Sequence[str], concurrency: int, lease: int
+) -> Steps[None]:
+    """Keep `worker` alive for `lease` microseconds more; the first beat registers it."""
+    yield Statement(
+        "worker_beat",
+        {
+            "worker": worker,
+            "queues": json.dumps(list(queues)),
+            "kinds": json.dumps(list(kinds)),
+            "concurrency": concurrency,
+            "lease": lease,
+        },
+        alone=True,
+    )
+
+
+@operation()
+def worker_leave(worker: str) -> Steps[None]:
+    """Remove a worker that stopped and holds no job."""
+    yield Statement("worker_leave", {"worker": worker}, alone=True)
+
+
+@operation(reads=True)
+def worker_list() -> Steps[list[WorkerRecord]]:
+    """Return the workers whose lease has not run out, the oldest first."""
+    rows = yield Statement("worker_list", {}, alone=True)
+    return [
+        WorkerRecord(
+            id=id_,
+            queues=tuple(json.loads(queues)),
+            kinds=tuple(json.loads(kinds)),
+            concurrency=concurrency,
+            started_at=from_micros(started_at),
+            beat_at=from_micros(beat_at),
+        )
+        for id_, queues, kinds, concurrency, started_at, beat_at in rows
+    ]
+
+
+@operation(reads=True)
+def job_due() -> Steps[int | None]:
+    """Return the microseconds until the next scheduled job is due; negative when overdue."""
+    due: int | None = (yield Statement("job_due", {}, alone=True))[0][0]
+    return due
+
+
+@operation()
+def job_promote() -> Steps[list[str]]:
+    """Make scheduled jobs whose time has come ready; return the queue of each."""
+    rows = yield Statement("job_promote", {"count": BATCH}, alone=True)
+    return [row[0] for row in rows]
+
+
+@operation()
+def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
+    """Take running jobs from workers whose lease ran out, and say what became of each.
+
+    A job goes back to its place in the line; one whose workers died `max_crashes` times is
+    buried instead.
+    """
+    yield Statement("worker_forget", {"grace": FORGET_AFTER})
+    rows = yield Statement("job_stale", {"count": BATCH})
+    rescued = [
+        Rescued(job_id, worker, _settlement(Claim(job_id, number, attempt, most), crashes, max_crashes))
+        for job_id, number, attempt, most, crashes, worker in rows
+    ]
+    if rescued:
+        moved = yield from job_settle([job.settlement for job in rescued]).steps()
+        rescued = [job for job in rescued if job.job_id in moved]
+    return rescued
+
+
+def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:
+    # Neither backoff nor chance matter to a rescue: the job was not at fault, it goes back.
+    return settle(claim, WorkerLost(crashes, max_crashes), Backoff(), Random(0))  # noqa: S311

@@ -1,0 +1,185 @@
+"""The PostgreSQL engine, through psycopg 3: many processes on many machines.
+
+A pool of connections for each face; every connection commits by itself, so that an operation of
+one statement is one round trip. The connections of workers run nothing but dibs' own statements
+and are set up for those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from dibs.errors import MissingDependencyError, SchemaError
+from dibs.store import borrowed
+from dibs.store.base import Clock, Role, Watch
+from dibs.store.closing import Closing
+from dibs.store.migrate import check_version, newest, schema_migrate, schema_version
+from dibs.store.postgres_script import make_script
+from dibs.store.runner import Call, Runner, adrive, drive
+from dibs.store.statement import Operation, RowList
+from dibs.store.urls import DatabaseUrl
+
+try:
+    from dibs.store import postgres_driver as driver
+except ImportError as error:  # psycopg or its pool is not installed
+    raise MissingDependencyError("psycopg", "postgres", "a postgresql:// URL") from error
+
+R = TypeVar("R")
+
+TRIES = 3
+"""How often a transaction is tried that lost a deadlock or a serialization conflict."""
+
+
+class PostgresStore(Closing):
+    """One PostgreSQL database, seen from one process."""
+
+    def __init__(self, url: DatabaseUrl, role: Role, clock: Clock | None = None) -> None:
+        """Prepare to use the database; nothing is opened before the first operation."""
+        self.url = url
+        self._role = role
+        self._script = make_script(clock)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._current = False
+        self._lock = threading.Lock()
+        self._pool: Any = None
+        self._apools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._nudger: driver.Nudger | None = None
+
+    # --- Running operations ----------------------------------------------------------------
+
+    def run(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in one transaction."""
+        self._ensure_current()
+        for _ in range(TRIES - 1):
+            try:
+                return self._transact(operation)
+            except driver.Conflict:
+                continue
+        return self._transact(operation)
+
+    def _transact(self, operation: Operation[R]) -> R:
+        calls = self._script.calls(operation)
+        first = next(calls)
+        with driver.translated(self.url.display), self._sync_pool().connection() as connection:
+
+            def execute(call: Call) -> RowList:
+                cursor = connection.execute(call.sql, call.params or None)
+                return cursor.fetchall() if cursor.description else []
+
+            if first.alone:
+                return drive(calls, first, execute)
+            with connection.transaction():
+                return drive(calls, first, execute)
+
+    async def arun(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in one transaction, on a connection of the running loop."""
+        if not self._current or self._pid != os.getpid():
+            await asyncio.to_thread(self._ensure_current)
+        for _ in range(TRIES - 1):
+            try:
+                return await self._atransact(operation)
+            except driver.Conflict:
+                continue
+        return await self._atransact(operation)
+
+    async def _atransact(self, operation: Operation[R]) -> R:
+        calls = self._script.calls(operation)
+        first = next(calls)
+        pool = await self._async_pool()
+        with driver.translated(self.url.display):
+            async with pool.connection() as connection:
+
+                async def execute(call: Call) -> RowList:
+                    cursor = await connection.execute(call.sql, call.params or None)
+                    return await cursor.fetchall() if cursor.description else []
+
+                if first.alone:
+                    return await adrive(calls, first, execute)
+                async with connection.transaction():
+                    return await adrive(calls, first, execute)
+
+    # --- Connections -----------------------------------------------------------------------
+
+    def _sync_pool(self) -> Any:
+        with self._lock:
+            if self._pool is None:
+                self._pool = driver.open_pool(self.url.target, self._role)
+            return self._pool
+
+    async def _async_pool(self) -> Any:
+        loop = asyncio.get_running_loop()
+        pool = self._apools.get(loop)
+        if pool is None:
+            pool = self._apools[loop] = driver.make_async_pool(self.url.target, self._role)
+            await pool.open()
+        return pool
+
+    # --- Schema ----------------------------------------------------------------------------
+
+    def _ensure_current(self) -> None:
+        if self._pid != os.getpid():
+            self._reset()  # a fork must not use its parent's connections
+        if self._current:
+            return
+        with driver.translated(self.url.display):
+            driver.try_connect(self.url.target)
+        version = self._transact(schema_version())
+        if not check_version(version, "postgres", self.url.display):
+            state = "no dibs tables" if version == 0 else f"tables of version {version}"
+            raise SchemaError(
+                f"{self.url.display} has {state}; this dibs needs version {newest('postgres')}: "
+                "run dibs migrate (or app.migrate())"
+            )
+        self._current = True
+
+    def migrate(self) -> list[str]:
+        """Create or upgrade the tables; return the names of the migrations that ran."""
+        with driver.translated(self.url.display):
+            driver.try_connect(self.url.target)
+        ran = self._transact(schema_migrate("postgres", self.url.display))
+        self._current = True
+        return ran
+
+    # --- Callers' connections, nudges ------------------------------------------------------
+
+    def borrow(self, connection: object) -> Runner:
+        """Return a runner inside the open transaction of a caller's connection."""
+        return borrowed.runner(connection, "postgres", self._script, driver.no_gate)
+
+    def nudge(self, queues: Iterable[str]) -> None:
+        """Tell idle workers that `queues` have new work; a thread sends it, coalesced."""
+        with self._lock:
+            if self._nudger is None:
+                self._nudger = driver.Nudger(self.url.target)
+            self._nudger.add(queues)
+
+    def watch(self, queues: Iterable[str], on_nudge: Callable[[], None]) -> Watch:
+        """Call `on_nudge` from a thread whenever `queues` were nudged."""
+        return driver.Listener(self.url.target, frozenset(queues), on_nudge)
+
+    def close(self) -> None:
+        """Close the connections of the sync face; the store opens new ones when used again."""
+        if self._pid != os.getpid():
+            return
+        if self._nudger is not None:
+            self._nudger.close()
+        if self._pool is not None:
+            self._pool.close()
+        self._reset()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop and of the sync face."""
+        pool = self._apools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.close()
+        await asyncio.to_thread(self.close)

@@ -1,0 +1,127 @@
+"""psycopg's part of the PostgreSQL engine: connections and their settings, errors in words."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import psycopg
+from psycopg.types.string import TextLoader
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+
+from dibs.errors import SchemaError, StoreError, StoreUnavailableError
+from dibs.store.base import Role
+from dibs.store.postgres_nudge import Listener, Nudger
+
+CONNECT_SECONDS = 10
+POOL_SIZE = {Role.PRODUCER: 10, Role.WORKER: 4}
+
+WORKER_SETTINGS = (
+    # The claim is compiled by JIT for 200 ms at every execution where costs are overestimated.
+    "SET jit = off",
+    # Prepared plans made while the tables were empty would scan them whole for minutes.
+    "SET enable_seqscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    # A hung server or a forgotten lock must end in an error that the loops recover from.
+    "SET statement_timeout = '60s'",
+    "SET lock_timeout = '30s'",
+)
+
+Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+"""Errors after which the same transaction may well succeed."""
+
+__all__ = [
+    "Conflict", "Listener", "Nudger", "make_async_pool", "no_gate", "open_pool", "translated",
+    "try_connect",
+]  # fmt: skip
+
+
+def no_gate() -> AbstractContextManager[None]:
+    """Return a context that holds nothing: writers don't queue here."""
+    return nullcontext()
+
+
+def try_connect(target: str) -> None:
+    """Connect once, so that a wrong URL fails at once and by its own words."""
+    psycopg.connect(target, connect_timeout=CONNECT_SECONDS).close()
+
+
+def _check(connection: psycopg.Connection[Any]) -> None:
+    """Refuse an idle connection that the server has closed: its socket became readable."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise psycopg.OperationalError("the server closed the connection")
+
+
+async def _acheck(connection: psycopg.AsyncConnection[Any]) -> None:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise psycopg.OperationalError("the server closed the connection")
+
+
+def open_pool(target: str, role: Role) -> Any:
+    """Return an open pool for the sync face."""
+    settings = WORKER_SETTINGS if role is Role.WORKER else ()
+
+    def configure(connection: psycopg.Connection[Any]) -> None:
+        connection.adapters.register_loader("json", TextLoader)
+        for setting in settings:
+            connection.execute(setting)
+
+    return ConnectionPool(
+        target, configure=configure, check=_check, open=True, **_options(role)
+    )
+
+
+def make_async_pool(target: str, role: Role) -> Any:
+    """Return a pool for the async face, still to be opened on its loop."""
+    settings = WORKER_SETTINGS if role is Role.WORKER else ()
+
+    async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
+        connection.adapters.register_loader("json", TextLoader)
+        for setting in settings:
+            await connection.execute(setting)
+
+    return AsyncConnectionPool(
+        target, configure=configure, check=_acheck, open=False, **_options(role)
+    )
+
+
+def _options(role: Role) -> dict[str, Any]:
+    return {
+        "min_size": 1,
+        "max_size": POOL_SIZE[role],
+        "timeout": CONNECT_SECONDS,
+        "reconnect_timeout": 5,
+        "kwargs": {
+            "autocommit": True,
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": f"dibs-{role.value}",
+        },
+    }
+
+
+@contextmanager
+def translated(display: str) -> Iterator[None]:
+    """Turn psycopg's errors into dibs' own, naming the database."""
+    try:
+        yield
+    except Conflict:
+        raise
+    except psycopg.errors.UndefinedTable as error:
+        raise SchemaError(
+            f"{display} has no dibs tables; create them with: dibs migrate (or app.migrate())"
+        ) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        reason = str(error).strip().splitlines()
+        raise StoreUnavailableError(
+            f"{display} cannot be reached: {reason[-1] if reason else type(error).__name__}; "
+            "check the URL and that the server is running"
+        ) from error
+    except psycopg.Error as error:
+        raise StoreError(f"{display}: {error}") from error

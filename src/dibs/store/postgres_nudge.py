@@ -1,0 +1,123 @@
+"""Wake idle workers on PostgreSQL by NOTIFY, without slowing down those who enqueue.
+
+NOTIFY takes a lock that is held until the commit is on disk, so it never rides in the
+transaction that enqueues: a thread sends it afterwards, one for all that came meanwhile, on a
+connection that doesn't wait for the disk. A nudge that gets lost costs one polling interval.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+import psycopg
+
+CHANNEL = "dibs"
+GAP_SECONDS = 0.002
+"""Shortest time between two notifications of one process."""
+
+logger = logging.getLogger("dibs.store")
+
+
+class Nudger:
+    """Sends notifications from a thread; whoever adds to it never waits."""
+
+    def __init__(self, target: str) -> None:
+        """Prepare to notify; the thread starts with the first nudge."""
+        self._target = target
+        self._queues: set[str] = set()
+        self._wake = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def add(self, queues: Iterable[str]) -> None:
+        """Have the workers of `queues` notified soon."""
+        with self._wake:
+            self._queues.update(queues)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send, name="dibs-nudge", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Send what is left and end the thread."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+            atexit.unregister(self.close)
+
+    def _send(self) -> None:
+        connection: psycopg.Connection[tuple[object, ...]] | None = None
+        while queues := self._next():
+            try:
+                if connection is None or connection.closed:
+                    connection = psycopg.connect(
+                        self._target, autocommit=True, connect_timeout=5,
+                        application_name="dibs-nudge", options="-c synchronous_commit=off",
+                    )
+                connection.execute(
+                    "SELECT pg_notify(%s, queue) FROM unnest(%s::text[]) AS q (queue)",
+                    (CHANNEL, sorted(queues)),
+                )
+            except psycopg.Error as error:
+                logger.debug("a nudge was lost: %s", error)
+            time.sleep(GAP_SECONDS)  # coalesce: what comes meanwhile goes out together
+        if connection is not None:
+            connection.close()
+
+    def _next(self) -> set[str]:
+        with self._wake:
+            while not self._queues and not self._closed:
+                self._wake.wait()
+            queues, self._queues = self._queues, set()
+            return queues
+
+
+class Listener:
+    """Calls back when a watched queue was nudged."""
+
+    def __init__(
+        self, target: str, queues: frozenset[str], on_nudge: Callable[[], None]
+    ) -> None:
+        """Start listening in a daemon thread."""
+        self._target = target
+        self._queues = queues
+        self._on_nudge = on_nudge
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="dibs-watch", daemon=True)
+        self._thread.start()
+
+    def idle(self, idle: bool) -> None:  # noqa: FBT001 - a setter
+        """Do nothing: a notification arrives whether the worker is idle or not."""
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(
+                    self._target, autocommit=True, connect_timeout=5,
+                    application_name="dibs-watch",
+                ) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._on_nudge()  # what came while nobody listened
+                    self._follow(connection)
+            except psycopg.Error as error:
+                logger.warning("listening for nudges failed, trying again: %s", error)
+                self._stopped.wait(1)
+
+    def _follow(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        while not self._stopped.is_set():
+            # Short, so that close() does not wait long; a notification ends it at once.
+            for notification in connection.notifies(timeout=0.5, stop_after=1):
+                if notification.payload in self._queues:
+                    self._on_nudge()

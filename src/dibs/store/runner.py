@@ -1,0 +1,114 @@
+"""Carry operations out: from statements by name to calls of a driver, for sync and async alike.
+
+`Script.calls` flattens an operation into driver calls; `drive` and `adrive` are the only two
+loops that make them. Opening the transaction around them is the engine's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from dibs.store.catalog import Catalog
+from dibs.store.statement import Operation, RowList
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One SQL text for a driver, with just the parameters that it uses."""
+
+    sql: str
+    params: dict[str, Any]
+    alone: bool = False
+    """The transaction's only call."""
+
+
+Calls = Generator[Call, RowList, R]
+Encode = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Turn the parameters of an operation into values that the driver can bind."""
+
+
+class Runner(Protocol):
+    """Whatever can carry an operation out: a store, or a caller's own connection."""
+
+    def run(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in one transaction and return its result."""
+        ...
+
+    async def arun(self, operation: Operation[R]) -> R:
+        """Carry `operation` out in one transaction and return its result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How an engine spells statements: its catalogue, and how it binds parameters."""
+
+    catalog: Catalog
+    encode: Encode
+
+    def calls(self, operation: Operation[R]) -> Calls[R]:
+        """Start an operation: yield its driver calls, be sent their rows, return its result."""
+        operation_steps = operation.steps()
+        rows: RowList | None = None
+        while True:
+            try:
+                statement = (
+                    next(operation_steps) if rows is None else operation_steps.send(rows)
+                )
+            except StopIteration as done:
+                result: R = done.value
+                return result
+            params = self.encode(statement.params)
+            for step in self.catalog[statement.name]:
+                used = {name: params[name] for name in step.params}
+                rows = yield Call(step.sql, used, statement.alone)
+                if step.keep:
+                    params |= self.encode({step.keep: [row[0] for row in rows]})
+
+
+def drive(calls: Calls[R], first: Call, execute: Callable[[Call], RowList]) -> R:
+    """Make the calls of a started operation, from its `first`, and return its result."""
+    call = first
+    while True:
+        rows = execute(call)
+        try:
+            call = calls.send(rows)
+        except StopIteration as done:
+            result: R = done.value
+            return result
+
+
+GateFactory = Callable[[], AbstractContextManager[None]]
+"""Makes what has to be held while a transaction takes its write lock."""
+
+
+def first_behind(
+    gate: GateFactory, execute: Callable[[Call], RowList]
+) -> Callable[[Call], RowList]:
+    """Make the first call while holding the gate, the others without it."""
+    waiting = [gate]
+
+    def behind(call: Call) -> RowList:
+        with waiting.pop()() if waiting else nullcontext():
+            return execute(call)
+
+    return behind
+
+
+async def adrive(
+    calls: Calls[R], first: Call, execute: Callable[[Call], Awaitable[RowList]]
+) -> R:
+    """Make the calls of a started operation on an async driver and return its result."""
+    call = first
+    while True:
+        rows = await execute(call)
+        try:
+            call = calls.send(rows)
+        except StopIteration as done:
+            result: R = done.value
+            return result

@@ -1,0 +1,26 @@
+-- Differs from SQLite: one statement, with the rows as arrays, is one round trip.
+
+-- name: job_enqueue
+-- Store jobs; each is ready where its time has come, and scheduled otherwise.
+-- Returns id, scheduled_at, created_at and state of each, in the order given.
+WITH input AS (
+    SELECT * FROM unnest(
+        :jobs_kind::text[], :jobs_queue::text[], :jobs_priority::smallint[], :jobs_args::text[],
+        :jobs_max_attempts::integer[], :jobs_scheduled_at::bigint[], :jobs_delay::bigint[]
+    ) WITH ORDINALITY
+    AS i (kind, queue, priority, args, max_attempts, scheduled_at, delay, n)
+), job AS (
+    INSERT INTO dibs_jobs (kind, queue, priority, args, max_attempts, scheduled_at, created_at)
+    SELECT kind, queue, priority, args::json, max_attempts, COALESCE(scheduled_at, :now + delay), :now
+    FROM input ORDER BY n
+    RETURNING id, queue, priority, scheduled_at, created_at
+), ready AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT id, queue, priority, scheduled_at FROM job WHERE scheduled_at <= :now
+), scheduled AS (
+    INSERT INTO dibs_scheduled (due, job_id)
+    SELECT scheduled_at, id FROM job WHERE scheduled_at > :now
+)
+SELECT id, scheduled_at, created_at,
+    CASE WHEN scheduled_at <= :now THEN 'ready' ELSE 'scheduled' END
+FROM job ORDER BY id;

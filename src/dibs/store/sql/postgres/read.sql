@@ -1,0 +1,11 @@
+-- Differs from SQLite: the ids come as arrays.
+
+-- name: jobs_load
+-- The records of the jobs in :ids, in no order.
+SELECT id, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
+    created_at, started_at, finished_at, worker, result, error, reason
+FROM dibs_live WHERE id = ANY (:ids::bigint[])
+UNION ALL
+SELECT id, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
+    created_at, started_at, finished_at, worker, result, error, reason
+FROM dibs_history WHERE id = ANY (:ids::bigint[]);

@@ -1,0 +1,150 @@
+-- Differs from SQLite: one statement each, with the rows as arrays. Every one is fenced: it moves
+-- only jobs that still run under the claim given, and returns their ids.
+
+-- name: job_finish
+-- Jobs end completed or cancelled and leave the live tables for the history.
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(
+        :rows_job_id::bigint[], :rows_claim::integer[], :rows_state::text[], :rows_result::text[],
+        :rows_reason::text[]
+    ) AS i (job_id, claim, state, result, reason)
+), settled AS (
+    DELETE FROM dibs_running AS r USING input AS i
+    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
+        AND i.claim = r.claim
+    RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result, i.reason
+), job AS (
+    DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM settled)) RETURNING *
+), history AS (
+    INSERT INTO dibs_history (
+        id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
+        created_at, started_at, finished_at, worker, result, error, reason
+    )
+    SELECT j.id, j.kind, j.queue, j.priority, s.state, j.args, j.max_attempts, s.attempt,
+        j.crashes, j.scheduled_at, j.created_at, s.started_at, :now, s.worker, s.result::json,
+        j.error, s.reason
+    FROM job AS j JOIN settled AS s ON s.job_id = j.id
+    RETURNING queue, kind, state, scheduled_at, started_at, finished_at, worker
+), counter AS (
+    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
+    SELECT :now / 60000000, worker, queue, kind, state, count(*),
+        sum(started_at - scheduled_at), sum(finished_at - started_at)
+    FROM history GROUP BY worker, queue, kind, state
+    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+    SET count = c.count + excluded.count, wait = c.wait + excluded.wait, run = c.run + excluded.run
+)
+SELECT job_id FROM settled;
+
+-- name: job_requeue
+-- Jobs will run again: after :delay microseconds, or, where it is NULL, from their old place in
+-- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; a failed attempt
+-- leaves its record.
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(
+        :rows_job_id::bigint[], :rows_claim::integer[], :rows_delay::bigint[],
+        :rows_counted::integer[], :rows_crashed::integer[], :rows_error_type::text[],
+        :rows_error::text[], :rows_traceback::text[]
+    ) AS i (job_id, claim, delay, counted, crashed, error_type, error, traceback)
+), settled AS (
+    DELETE FROM dibs_running AS r USING input AS i
+    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
+        AND i.claim = r.claim
+    RETURNING r.*, i.delay, i.counted, i.crashed, i.error_type, i.error, i.traceback
+), job AS (
+    UPDATE dibs_jobs AS j
+    SET claim = s.claim, attempt = j.attempt + s.counted, crashes = j.crashes + s.crashed,
+        scheduled_at = CASE WHEN s.delay IS NULL THEN j.scheduled_at ELSE :now + s.delay END,
+        error = COALESCE(s.error, j.error)
+    FROM settled AS s
+    WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND s.job_id = j.id
+    RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, s.started_at, s.worker, s.error
+), ready AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT id, queue, priority, scheduled_at FROM job WHERE scheduled_at <= :now
+), scheduled AS (
+    INSERT INTO dibs_scheduled (due, job_id)
+    SELECT scheduled_at, id FROM job WHERE scheduled_at > :now
+), attempt AS (
+    INSERT INTO dibs_attempts (
+        job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+    )
+    SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
+    FROM settled WHERE error IS NOT NULL
+), counter AS (
+    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
+    SELECT :now / 60000000, worker, queue, kind, 'failed', count(*), 0, sum(:now - started_at)
+    FROM job WHERE error IS NOT NULL GROUP BY worker, queue, kind
+    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+    SET count = c.count + excluded.count, run = c.run + excluded.run
+)
+SELECT job_id FROM settled;
+
+-- name: job_bury
+-- Jobs go to the dead letters with the record of the attempt that ended them.
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(
+        :rows_job_id::bigint[], :rows_claim::integer[], :rows_reason::text[],
+        :rows_crashed::integer[], :rows_error_type::text[], :rows_error::text[],
+        :rows_traceback::text[]
+    ) AS i (job_id, claim, reason, crashed, error_type, error, traceback)
+), settled AS (
+    DELETE FROM dibs_running AS r USING input AS i
+    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
+        AND i.claim = r.claim
+    RETURNING r.*, i.reason, i.crashed, i.error_type, i.error, i.traceback
+), job AS (
+    UPDATE dibs_jobs AS j
+    SET claim = s.claim, error = s.error, crashes = j.crashes + s.crashed,
+        attempt = CASE WHEN s.crashed = 0 THEN s.attempt ELSE j.attempt END
+    FROM settled AS s
+    WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND s.job_id = j.id
+    RETURNING j.queue, j.kind, s.started_at, s.worker
+), dead AS (
+    INSERT INTO dibs_dead (job_id, reason, worker, started_at, died_at)
+    SELECT job_id, reason, worker, started_at, :now FROM settled
+), attempt AS (
+    INSERT INTO dibs_attempts (
+        job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+    )
+    SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
+    FROM settled
+), counter AS (
+    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
+    SELECT :now / 60000000, worker, queue, kind, 'dead', count(*), 0, sum(:now - started_at)
+    FROM job GROUP BY worker, queue, kind
+    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+    SET count = c.count + excluded.count, run = c.run + excluded.run
+)
+SELECT job_id FROM settled;
+
+-- name: job_cancel
+-- Cancel a job that waits. Returns its id, or nothing where it does not wait.
+WITH job AS MATERIALIZED (SELECT * FROM dibs_jobs WHERE id = :id),
+ready AS (
+    DELETE FROM dibs_ready AS r USING job AS j
+    WHERE r.queue = j.queue AND r.priority = j.priority AND r.scheduled_at = j.scheduled_at
+        AND r.job_id = j.id
+    RETURNING r.job_id
+), scheduled AS (
+    DELETE FROM dibs_scheduled AS s USING job AS j
+    WHERE s.due = j.scheduled_at AND s.job_id = j.id
+    RETURNING s.job_id
+), blocked AS (
+    DELETE FROM dibs_blocked WHERE job_id = :id RETURNING job_id
+), waiting AS (
+    SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled
+    UNION ALL SELECT job_id FROM blocked
+), gone AS (
+    DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
+), counter AS (
+    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
+    SELECT :now / 60000000, '', queue, kind, 'cancelled', 1, 0, 0 FROM gone
+    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE SET count = c.count + 1
+)
+INSERT INTO dibs_history (
+    id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, finished_at, error, reason
+)
+SELECT id, kind, queue, priority, 'cancelled', args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, :now, error, :reason
+FROM gone RETURNING id;

@@ -1,0 +1,22 @@
+-- name: worker_beat
+-- A worker lives until :now + :lease; the first beat registers it.
+INSERT INTO dibs_workers (id, queues, kinds, concurrency, started_at, beat_at, expires_at)
+VALUES (:worker, :queues, :kinds, :concurrency, :now, :now, :now + :lease)
+ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, expires_at = excluded.expires_at;
+
+-- name: worker_leave
+-- A worker has stopped and holds no job.
+DELETE FROM dibs_workers WHERE id = :worker;
+
+-- name: worker_forget
+-- Drop the rows of workers whose lease ran out more than :grace ago.
+DELETE FROM dibs_workers WHERE expires_at < :now - :grace;
+
+-- name: worker_list
+-- Every worker whose lease has not run out.
+SELECT id, queues, kinds, concurrency, started_at, beat_at FROM dibs_workers
+WHERE expires_at >= :now ORDER BY started_at, id;
+
+-- name: job_due
+-- Microseconds until the next scheduled job is due, negative when overdue, NULL without one.
+SELECT MIN(due) - :now FROM dibs_scheduled;

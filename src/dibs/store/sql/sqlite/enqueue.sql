@@ -1,0 +1,22 @@
+-- Differs from PostgreSQL: no writes inside WITH, so three statements; the rows come as JSON.
+
+-- name: job_enqueue
+-- Store jobs; each is ready where its time has come, and scheduled otherwise.
+-- Returns id, scheduled_at, created_at and state of each, in the order given.
+-- keep: ids
+INSERT INTO dibs_jobs (kind, queue, priority, args, max_attempts, scheduled_at, created_at)
+SELECT
+    json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+    json_extract(value, '$[3]'), json_extract(value, '$[4]'),
+    COALESCE(json_extract(value, '$[5]'), :now + json_extract(value, '$[6]')), :now
+FROM json_each(:jobs) WHERE true ORDER BY key
+RETURNING id;
+INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+SELECT id, queue, priority, scheduled_at
+FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND scheduled_at <= :now;
+INSERT INTO dibs_scheduled (due, job_id)
+SELECT scheduled_at, id
+FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND scheduled_at > :now;
+SELECT id, scheduled_at, created_at,
+    CASE WHEN scheduled_at <= :now THEN 'ready' ELSE 'scheduled' END
+FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id;

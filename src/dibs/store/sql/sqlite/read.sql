@@ -1,0 +1,11 @@
+-- Differs from PostgreSQL: the ids come as JSON.
+
+-- name: jobs_load
+-- The records of the jobs in :ids, in no order.
+SELECT id, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
+    created_at, started_at, finished_at, worker, result, error, reason
+FROM dibs_live WHERE id IN (SELECT value FROM json_each(:ids))
+UNION ALL
+SELECT id, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
+    created_at, started_at, finished_at, worker, result, error, reason
+FROM dibs_history WHERE id IN (SELECT value FROM json_each(:ids));

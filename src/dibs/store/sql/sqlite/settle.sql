@@ -1,0 +1,144 @@
+-- Differs from PostgreSQL: several statements, with the rows as JSON. Every one is fenced: it
+-- moves only jobs that still run under the claim given, and returns their ids.
+
+-- name: job_finish
+-- Jobs end completed or cancelled and leave the live tables for the history.
+-- keep: settled
+SELECT r.job_id FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+INSERT INTO dibs_history (
+    id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, started_at, finished_at, worker, result, error, reason
+)
+SELECT j.id, j.kind, j.queue, j.priority, json_extract(i.value, '$[2]'), j.args, j.max_attempts,
+    r.attempt, j.crashes, j.scheduled_at, j.created_at, r.started_at, :now, r.worker,
+    json_extract(i.value, '$[3]'), j.error, json_extract(i.value, '$[4]')
+FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+CROSS JOIN dibs_jobs AS j ON j.id = r.job_id;
+INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
+SELECT :now / 60000000, worker, queue, kind, state, COUNT(*), SUM(started_at - scheduled_at),
+    SUM(finished_at - started_at)
+FROM dibs_history WHERE id IN (SELECT value FROM json_each(:settled))
+GROUP BY worker, queue, kind, state
+ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+SET count = count + excluded.count, wait = wait + excluded.wait, run = run + excluded.run;
+DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
+DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:settled));
+SELECT value FROM json_each(:settled);
+
+-- name: job_requeue
+-- Jobs will run again: after :delay microseconds, or, where it is NULL, from their old place in
+-- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; a failed attempt
+-- leaves its record.
+-- keep: settled
+SELECT r.job_id FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+INSERT INTO dibs_attempts (
+    job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+)
+SELECT r.job_id, r.claim, r.attempt, r.worker, r.started_at, :now, json_extract(i.value, '$[5]'),
+    json_extract(i.value, '$[6]'), json_extract(i.value, '$[7]')
+FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+WHERE json_extract(i.value, '$[6]') IS NOT NULL;
+INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
+SELECT :now / 60000000, r.worker, j.queue, j.kind, 'failed', COUNT(*), 0, SUM(:now - r.started_at)
+FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
+WHERE json_extract(i.value, '$[6]') IS NOT NULL
+GROUP BY r.worker, j.queue, j.kind
+ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+SET count = count + excluded.count, run = run + excluded.run;
+UPDATE dibs_jobs AS j
+SET claim = s.claim, attempt = j.attempt + s.counted, crashes = j.crashes + s.crashed,
+    scheduled_at = CASE WHEN s.delay IS NULL THEN j.scheduled_at ELSE :now + s.delay END,
+    error = COALESCE(s.error, j.error)
+FROM (
+    SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS claim,
+        json_extract(value, '$[2]') AS delay, json_extract(value, '$[3]') AS counted,
+        json_extract(value, '$[4]') AS crashed, json_extract(value, '$[6]') AS error
+    FROM json_each(:rows)
+) AS s
+WHERE j.id = s.job_id AND j.id IN (SELECT value FROM json_each(:settled));
+DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
+INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+SELECT id, queue, priority, scheduled_at FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:settled)) AND scheduled_at <= :now;
+INSERT INTO dibs_scheduled (due, job_id)
+SELECT scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:settled)) AND scheduled_at > :now;
+SELECT value FROM json_each(:settled);
+
+-- name: job_bury
+-- Jobs go to the dead letters with the record of the attempt that ended them.
+-- keep: settled
+SELECT r.job_id FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+INSERT INTO dibs_dead (job_id, reason, worker, started_at, died_at)
+SELECT r.job_id, json_extract(i.value, '$[2]'), r.worker, r.started_at, :now
+FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+INSERT INTO dibs_attempts (
+    job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+)
+SELECT r.job_id, r.claim, r.attempt, r.worker, r.started_at, :now, json_extract(i.value, '$[4]'),
+    json_extract(i.value, '$[5]'), json_extract(i.value, '$[6]')
+FROM json_each(:rows) AS i
+CROSS JOIN dibs_running AS r
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
+SELECT :now / 60000000, r.worker, j.queue, j.kind, 'dead', COUNT(*), 0, SUM(:now - r.started_at)
+FROM json_each(:settled) AS s
+CROSS JOIN dibs_running AS r ON r.job_id = s.value
+CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
+GROUP BY r.worker, j.queue, j.kind
+ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+SET count = count + excluded.count, run = run + excluded.run;
+UPDATE dibs_jobs AS j
+SET claim = s.claim, error = s.error, crashes = j.crashes + s.crashed,
+    attempt = j.attempt + (s.crashed = 0)
+FROM (
+    SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS claim,
+        json_extract(value, '$[3]') AS crashed, json_extract(value, '$[5]') AS error
+    FROM json_each(:rows)
+) AS s
+WHERE j.id = s.job_id AND j.id IN (SELECT value FROM json_each(:settled));
+DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
+SELECT value FROM json_each(:settled);
+
+-- name: job_cancel
+-- Cancel a job that waits. Returns its id, or nothing where it does not wait.
+-- keep: waiting
+SELECT job_id FROM dibs_ready WHERE job_id = :id
+UNION ALL
+SELECT j.id FROM dibs_jobs AS j
+JOIN dibs_scheduled AS s ON s.due = j.scheduled_at AND s.job_id = j.id WHERE j.id = :id
+UNION ALL
+SELECT job_id FROM dibs_blocked WHERE job_id = :id;
+INSERT INTO dibs_history (
+    id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, finished_at, error, reason
+)
+SELECT id, kind, queue, priority, 'cancelled', args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, :now, error, :reason
+FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
+INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
+SELECT :now / 60000000, '', queue, kind, 'cancelled', 1, 0, 0
+FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
+ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE SET count = count + 1;
+DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
+DELETE FROM dibs_scheduled WHERE (due, job_id) = (
+    SELECT scheduled_at, id FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
+);
+DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:waiting));
+DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
+SELECT value FROM json_each(:waiting);

@@ -1,0 +1,24 @@
+-- Differs from PostgreSQL: the one writer needs no row locks.
+
+-- name: job_promote
+-- Make up to :count scheduled jobs whose time has come ready.
+-- Returns the queue of each.
+-- keep: moved
+SELECT job_id FROM dibs_scheduled WHERE due <= :now ORDER BY due, job_id LIMIT :count;
+DELETE FROM dibs_scheduled WHERE (due, job_id) IN (
+    SELECT due, job_id FROM dibs_scheduled WHERE due <= :now ORDER BY due, job_id LIMIT :count
+);
+INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+SELECT id, queue, priority, scheduled_at FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:moved));
+SELECT queue FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:moved));
+
+-- name: job_stale
+-- Up to :count running jobs of workers without a lease.
+-- Returns job_id, claim, attempt, max_attempts, crashes and worker.
+SELECT r.job_id, r.claim, r.attempt, j.max_attempts, j.crashes, r.worker
+FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id
+WHERE NOT EXISTS (
+    SELECT 1 FROM dibs_workers AS w WHERE w.id = r.worker AND w.expires_at >= :now
+)
+ORDER BY r.job_id LIMIT :count;

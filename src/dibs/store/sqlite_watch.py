@@ -1,0 +1,84 @@
+"""Notice new work on SQLite: a thread that polls `PRAGMA data_version`, which costs microseconds.
+
+The version changes with every commit of another connection. Only then is the database asked
+whether the watched queues have a ready job, or another job is the next due.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+
+from dibs.store.runner import Script, drive
+from dibs.store.statement import Operation, Statement, Steps
+
+IDLE_SECONDS = 0.002
+"""Between two looks while the worker waits for work."""
+BUSY_SECONDS = 0.02
+"""Between two looks while it has work anyway."""
+
+logger = logging.getLogger("dibs.store")
+
+
+class SqliteWatch:
+    """Calls back when a commit of somebody else left something to do."""
+
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        script: Script,
+        queues: list[str],
+        on_nudge: Callable[[], None],
+    ) -> None:
+        """Start watching `queues` in a daemon thread."""
+        self._connect = connect
+        self._script = script
+        self._queues = queues
+        self._on_nudge = on_nudge
+        self._idle = True
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="dibs-watch", daemon=True)
+        self._thread.start()
+
+    def idle(self, idle: bool) -> None:  # noqa: FBT001 - a setter
+        """Look closely while the worker is idle."""
+        self._idle = idle
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._follow(self._connect())
+            except sqlite3.Error as error:
+                logger.warning("watching the database failed, starting again: %s", error)
+                self._stopped.wait(1)
+
+    def _follow(self, connection: sqlite3.Connection) -> None:
+        seen: tuple[int, int | None] = (-1, None)
+        try:
+            while not self._stopped.wait(IDLE_SECONDS if self._idle else BUSY_SECONDS):
+                version = connection.execute("PRAGMA data_version").fetchone()[0]
+                if version == seen[0]:
+                    continue
+                ready, due = self._probe(connection)
+                if ready or due != seen[1]:
+                    self._on_nudge()
+                seen = (version, due)
+        finally:
+            connection.close()
+
+    def _probe(self, connection: sqlite3.Connection) -> tuple[bool, int | None]:
+        calls = self._script.calls(Operation("watch_probe", self._steps, reads=True))
+        return drive(
+            calls, next(calls), lambda call: connection.execute(call.sql, call.params).fetchall()
+        )
+
+    def _steps(self) -> Steps[tuple[bool, int | None]]:
+        ready, due = (yield Statement("watch_probe", {"queues": self._queues}))[0]
+        return bool(ready), due
