@@ -1,1 +1,1 @@
-"""dibs: a job queue with priorities on SQLite and PostgreSQL."""
+"""dibs: the job queue in the database you already have; the most urgent job has first dibs."""

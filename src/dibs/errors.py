@@ -87,7 +87,9 @@ class JobStateError(DibsError):
 
     def __init__(self, job_id: int, state: str, verb: str, allowed: str) -> None:
         """Say that `verb` needs one of the `allowed` states, and which one the job is in."""
-        super().__init__(f"cannot {verb} job {job_id}: it is {state}; this needs a job that is {allowed}")
+        super().__init__(
+            f"cannot {verb} job {job_id}: it is {state}; this needs a job that is {allowed}"
+        )
         self.job_id = job_id
         self.state = state
 

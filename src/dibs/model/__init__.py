@@ -1,1 +1,1 @@
-"""What a job is and what may happen to it: pure values and decisions, no I/O, time as an argument."""
+"""What a job is and what may happen to it: pure decisions, no I/O, time as an argument."""

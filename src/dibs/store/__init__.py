@@ -21,10 +21,10 @@ def open_store(url: str | None, role: Role, *, clock: Clock | None = None) -> St
     """
     parsed = parse_url(url)
     if parsed.engine == "sqlite":
-        from dibs.store.sqlite import SqliteStore  # noqa: PLC0415 - load one engine only
+        from dibs.store.sqlite import SqliteStore
 
         return SqliteStore(parsed, role, clock)
-    from dibs.store.postgres import PostgresStore  # noqa: PLC0415
+    from dibs.store.postgres import PostgresStore
 
     return PostgresStore(parsed, role, clock)
 

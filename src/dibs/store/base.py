@@ -29,7 +29,7 @@ class Role(Enum):
 class Watch(Protocol):
     """Tells a worker that there may be something to claim."""
 
-    def idle(self, idle: bool) -> None:  # noqa: FBT001 - a setter
+    def idle(self, idle: bool) -> None:
         """Say whether the worker has nothing to do, so that the watch looks closely."""
         ...
 

@@ -132,7 +132,7 @@ class PsycopgRunner(SyncOnly):
 
     def run(self, operation: Operation[R]) -> R:
         """Carry `operation` out in the caller's transaction, or in one of its own."""
-        from psycopg.rows import tuple_row  # noqa: PLC0415 - only with the postgres extra
+        from psycopg.rows import tuple_row
 
         calls = self._script.calls(operation)
         first = next(calls)
@@ -158,7 +158,7 @@ class AsyncPsycopgRunner(AsyncOnly):
 
     async def arun(self, operation: Operation[R]) -> R:
         """Carry `operation` out in the caller's transaction, or in one of its own."""
-        from psycopg.rows import tuple_row  # noqa: PLC0415 - only with the postgres extra
+        from psycopg.rows import tuple_row
 
         calls = self._script.calls(operation)
         first = next(calls)
@@ -181,7 +181,9 @@ def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -
         ConfigurationError: of another engine than the app's, or of an unknown driver.
     """
     modules = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
-    asynchronous = any(base.__name__.lower().startswith("async") for base in type(connection).__mro__)
+    asynchronous = any(
+        base.__name__.lower().startswith("async") for base in type(connection).__mro__
+    )
     if "sqlalchemy" in modules:
         kind = AsyncSqlAlchemyRunner if asynchronous else SqlAlchemyRunner
         return kind(connection, engine, gate)

@@ -19,17 +19,19 @@ R = TypeVar("R")
 
 def _script(engine: Engine) -> Script:
     if engine == "sqlite":
-        from dibs.store.sqlite import make_script, system_clock  # noqa: PLC0415 - it imports us
+        from dibs.store.sqlite import make_script, system_clock
 
         return make_script(system_clock)
-    from dibs.store.postgres_script import NOW  # noqa: PLC0415 - only for this engine
+    from dibs.store.postgres_script import NOW
 
     def encode(params: Mapping[str, Any]) -> dict[str, Any]:
         bound: dict[str, Any] = {}
         for name, value in params.items():
             if isinstance(value, Rows):
                 columns = zip(*value.rows, strict=True)
-                bound |= {f"{name}_{c}": list(v) for c, v in zip(value.columns, columns, strict=True)}
+                bound |= {
+                    f"{name}_{c}": list(v) for c, v in zip(value.columns, columns, strict=True)
+                }
             else:
                 bound[name] = value
         return bound
@@ -55,8 +57,8 @@ class SqlAlchemyRunner:
         return self.run(operation)
 
     def _run_on(self, source: Any, operation: Operation[R]) -> R:
-        from sqlalchemy import text  # noqa: PLC0415 - the caller has it, the base install may not
-        from sqlalchemy.engine import Connection  # noqa: PLC0415
+        from sqlalchemy import text
+        from sqlalchemy.engine import Connection
 
         connection = source if isinstance(source, Connection) else source.connection()
         theirs = connection.dialect.name

@@ -122,7 +122,8 @@ def compiled(engine: str, now: str | None, placeholder: Callable[[str], str]) ->
         if not params and "now" not in step.params:
             return step
         sql = PARAM.sub(
-            lambda hit: now if hit[1] == "now" and now is not None else placeholder(hit[1]), step.sql
+            lambda hit: now if hit[1] == "now" and now is not None else placeholder(hit[1]),
+            step.sql,
         )
         return Step(sql, params, step.keep)
 

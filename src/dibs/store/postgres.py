@@ -60,12 +60,15 @@ class PostgresStore(Closing):
     def run(self, operation: Operation[R]) -> R:
         """Carry `operation` out in one transaction."""
         self._ensure_current()
-        for _ in range(TRIES - 1):
+        for tries_left in reversed(range(TRIES)):
             try:
-                return self._transact(operation)
+                result = self._transact(operation)
+                break
             except driver.Conflict:
-                continue
-        return self._transact(operation)
+                if not tries_left:
+                    raise
+        self._nudge_after(operation)
+        return result
 
     def _transact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
@@ -85,12 +88,15 @@ class PostgresStore(Closing):
         """Carry `operation` out in one transaction, on a connection of the running loop."""
         if not self._current or self._pid != os.getpid():
             await asyncio.to_thread(self._ensure_current)
-        for _ in range(TRIES - 1):
+        for tries_left in reversed(range(TRIES)):
             try:
-                return await self._atransact(operation)
+                result = await self._atransact(operation)
+                break
             except driver.Conflict:
-                continue
-        return await self._atransact(operation)
+                if not tries_left:
+                    raise
+        self._nudge_after(operation)
+        return result
 
     async def _atransact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
@@ -155,6 +161,10 @@ class PostgresStore(Closing):
     def borrow(self, connection: object) -> Runner:
         """Return a runner inside the open transaction of a caller's connection."""
         return borrowed.runner(connection, "postgres", self._script, driver.no_gate)
+
+    def _nudge_after(self, operation: Operation[Any]) -> None:
+        if operation.nudges:
+            self.nudge(operation.nudges)
 
     def nudge(self, queues: Iterable[str]) -> None:
         """Tell idle workers that `queues` have new work; a thread sends it, coalesced."""

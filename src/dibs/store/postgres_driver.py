@@ -73,9 +73,7 @@ def open_pool(target: str, role: Role) -> Any:
         for setting in settings:
             connection.execute(setting)
 
-    return ConnectionPool(
-        target, configure=configure, check=_check, open=True, **_options(role)
-    )
+    return ConnectionPool(target, configure=configure, check=_check, open=True, **_options(role))
 
 
 def make_async_pool(target: str, role: Role) -> Any:

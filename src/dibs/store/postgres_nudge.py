@@ -58,8 +58,11 @@ class Nudger:
             try:
                 if connection is None or connection.closed:
                     connection = psycopg.connect(
-                        self._target, autocommit=True, connect_timeout=5,
-                        application_name="dibs-nudge", options="-c synchronous_commit=off",
+                        self._target,
+                        autocommit=True,
+                        connect_timeout=5,
+                        application_name="dibs-nudge",
+                        options="-c synchronous_commit=off",
                     )
                 connection.execute(
                     "SELECT pg_notify(%s, queue) FROM unnest(%s::text[]) AS q (queue)",
@@ -82,9 +85,7 @@ class Nudger:
 class Listener:
     """Calls back when a watched queue was nudged."""
 
-    def __init__(
-        self, target: str, queues: frozenset[str], on_nudge: Callable[[], None]
-    ) -> None:
+    def __init__(self, target: str, queues: frozenset[str], on_nudge: Callable[[], None]) -> None:
         """Start listening in a daemon thread."""
         self._target = target
         self._queues = queues
@@ -93,7 +94,7 @@ class Listener:
         self._thread = threading.Thread(target=self._watch, name="dibs-watch", daemon=True)
         self._thread.start()
 
-    def idle(self, idle: bool) -> None:  # noqa: FBT001 - a setter
+    def idle(self, idle: bool) -> None:
         """Do nothing: a notification arrives whether the worker is idle or not."""
 
     def close(self) -> None:
@@ -105,7 +106,9 @@ class Listener:
         while not self._stopped.is_set():
             try:
                 with psycopg.connect(
-                    self._target, autocommit=True, connect_timeout=5,
+                    self._target,
+                    autocommit=True,
+                    connect_timeout=5,
                     application_name="dibs-watch",
                 ) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")

@@ -41,6 +41,7 @@ def make_script(clock: Clock | None) -> Script:
     """Return PostgreSQL's script; with a `clock` its time is bound instead of the database's."""
     if clock is None:
         return Script(compiled("postgres", NOW, _placeholder), encode)
+
     def encode_with_time(params: Mapping[str, Any]) -> dict[str, Any]:
         return {"now": clock(), **encode(params)}
 

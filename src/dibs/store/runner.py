@@ -57,9 +57,7 @@ class Script:
         rows: RowList | None = None
         while True:
             try:
-                statement = (
-                    next(operation_steps) if rows is None else operation_steps.send(rows)
-                )
+                statement = next(operation_steps) if rows is None else operation_steps.send(rows)
             except StopIteration as done:
                 result: R = done.value
                 return result
@@ -100,9 +98,7 @@ def first_behind(
     return behind
 
 
-async def adrive(
-    calls: Calls[R], first: Call, execute: Callable[[Call], Awaitable[RowList]]
-) -> R:
+async def adrive(calls: Calls[R], first: Call, execute: Callable[[Call], Awaitable[RowList]]) -> R:
     """Make the calls of a started operation on an async driver and return its result."""
     call = first
     while True:

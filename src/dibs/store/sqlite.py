@@ -58,7 +58,7 @@ def make_script(clock: Clock) -> Script:
     """Return SQLite's script: named parameters, lists and tables as JSON, time as a parameter."""
 
     def encode(params: Mapping[str, Any]) -> dict[str, Any]:
-        bound = {"now": clock()}
+        bound: dict[str, Any] = {"now": clock()}
         for name, value in params.items():
             if isinstance(value, Rows):
                 bound[name] = json.dumps(value.rows)
@@ -105,7 +105,7 @@ class SqliteStore(Closing):
         return self._transact(operation)
 
     async def arun(self, operation: Operation[R]) -> R:
-        """Carry `operation` out in a thread of the store's own: one for writing, one for reading."""
+        """Carry `operation` out in a thread of the store's own: one writes, one reads."""
         if self._pid != os.getpid():
             self._reset()
         thread = self._threads.get(operation.reads)
@@ -159,11 +159,14 @@ class SqliteStore(Closing):
                         f"{self.url.display}: another connection has held the write lock for "
                         f"{self._lock_timeout:g} seconds; end its transaction and try again"
                     ) from error
-            time.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter, not a secret
+            time.sleep(random.uniform(*RETRY_SECONDS))
 
     def _open(self, synchronous: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.url.target, timeout=0, isolation_level=None, check_same_thread=False,
+            self.url.target,
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
             cached_statements=256,
         )
         try:
@@ -245,5 +248,3 @@ def _finish(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-

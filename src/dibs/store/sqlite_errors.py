@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dibs.errors import SchemaError, StoreError, StoreUnavailableError
 
 _ADVICE = {
-    "SQLITE_CANTOPEN": "the file cannot be opened or created; check that its folder exists and is writable",
+    "SQLITE_CANTOPEN": "the file cannot be opened; check that its folder exists and is writable",
     "SQLITE_READONLY": "the file is not writable; check its permissions and those of its folder",
     "SQLITE_FULL": "the disk is full; free some space and try again",
     "SQLITE_NOTADB": "the file is not a SQLite database; name another file",
@@ -44,6 +44,4 @@ def translated(display: str) -> Iterator[None]:
                 raise StoreError(f"{display}: {advice} ({error})") from error
         raise StoreError(f"{display}: {error}") from error
     except PermissionError as error:
-        raise StoreError(
-            f"{display}: {_ADVICE['SQLITE_READONLY']} ({error.filename})"
-        ) from error
+        raise StoreError(f"{display}: {_ADVICE['SQLITE_READONLY']} ({error.filename})") from error

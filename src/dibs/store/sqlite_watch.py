@@ -42,7 +42,7 @@ class SqliteWatch:
         self._thread = threading.Thread(target=self._watch, name="dibs-watch", daemon=True)
         self._thread.start()
 
-    def idle(self, idle: bool) -> None:  # noqa: FBT001 - a setter
+    def idle(self, idle: bool) -> None:
         """Look closely while the worker is idle."""
         self._idle = idle
 

@@ -61,9 +61,13 @@ class Operation(Generic[R_co]):
     """Starts it: a new generator on every call."""
     reads: bool = False
     """Changes nothing; runs beside writers where the engine has one writer at a time."""
+    nudges: frozenset[str] = frozenset()
+    """Queues whose idle workers a store tells, once the operation is committed."""
 
 
-def operation(*, reads: bool = False) -> Callable[[Callable[P, Steps[R]]], Callable[P, Operation[R]]]:
+def operation(
+    *, reads: bool = False
+) -> Callable[[Callable[P, Steps[R]]], Callable[P, Operation[R]]]:
     """Make a generator function return an `Operation` instead of a running generator.
 
     Args:

@@ -11,7 +11,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from dibs.errors import ConfigurationError
 
 DEFAULT_URL = "sqlite:///dibs.db"
-EXPECTED = "expected sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database"
+EXPECTED = (
+    "expected sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database"
+)
 
 Engine = Literal["sqlite", "postgres"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dibs.model.lifecycle import Bury, Finish, Requeue, Settlement
+from dibs.model.lifecycle import Bury, Failed, Finish, Requeue, Settlement
 from dibs.store.statement import Row, Rows, Statement, Steps, operation
 
 _FINISH = ("job_id", "claim", "state", "result", "reason")
@@ -43,16 +43,16 @@ def _statements(settlements: Sequence[Settlement]) -> Iterator[tuple[str, Rows]]
 def _row(settlement: Settlement) -> tuple[str, Row]:
     held = (settlement.claim.job_id, settlement.claim.number)
     match settlement:
-        case Finish():
-            rest: Row = (str(settlement.state), settlement.result, settlement.reason)
-            return "job_finish", held + rest
-        case Requeue(failure=None):
-            flags = (int(settlement.counted), int(settlement.crashed))
-            return "job_requeue", (*held, settlement.delay, *flags, None, None, None)
-        case Requeue(failure=error):
-            flags = (int(settlement.counted), int(settlement.crashed))
-            rest = (error.error_type, error.message, error.traceback)
-            return "job_requeue", (*held, settlement.delay, *flags, *rest)
-        case Bury(reason=reason, failure=error):
-            rest = (error.error_type, error.message, error.traceback)
-            return "job_bury", (*held, str(reason), int(settlement.crashed), *rest)
+        case Finish(state=state, result=result, reason=reason):
+            return "job_finish", (*held, str(state), result, reason)
+        case Requeue(delay=delay, counted=counted, crashed=crashed, failure=failure):
+            flags = (int(counted), int(crashed))
+            return "job_requeue", (*held, delay, *flags, *_failure(failure))
+        case Bury(reason=reason, crashed=crashed, failure=failure):
+            return "job_bury", (*held, str(reason), int(crashed), *_failure(failure))
+
+
+def _failure(failure: Failed | None) -> Row:
+    if failure is None:
+        return (None, None, None)
+    return (failure.error_type, failure.message, failure.traceback)

@@ -106,7 +106,9 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
     yield Statement("worker_forget", {"grace": FORGET_AFTER})
     rows = yield Statement("job_stale", {"count": BATCH})
     rescued = [
-        Rescued(job_id, worker, _settlement(Claim(job_id, number, attempt, most), crashes, max_crashes))
+        Rescued(
+            job_id, worker, _settlement(Claim(job_id, number, attempt, most), crashes, max_crashes)
+        )
         for job_id, number, attempt, most, crashes, worker in rows
     ]
     if rescued:
@@ -117,4 +119,4 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
 
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:
     # Neither backoff nor chance matter to a rescue: the job was not at fault, it goes back.
-    return settle(claim, WorkerLost(crashes, max_crashes), Backoff(), Random(0))  # noqa: S311
+    return settle(claim, WorkerLost(crashes, max_crashes), Backoff(), Random(0))

@@ -1,0 +1,1 @@
+"""The application's side: declaring handlers, enqueueing jobs, looking at them."""

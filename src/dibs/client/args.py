@@ -1,0 +1,148 @@
+"""Typed args: a handler's annotations are the schema of its payload.
+
+Args are validated by pydantic when a job is enqueued (the caller gets the error and nothing is
+stored) and again when it runs. They are stored as JSON; dates, decimals, UUIDs, enums, bytes,
+dataclasses and pydantic models survive the round trip. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NotRequired, Required, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+from typing_extensions import TypedDict
+
+from dibs.client.context import JobContext
+from dibs.errors import ConfigurationError, InvalidArgsError
+
+SHOWN_ERRORS = 3
+
+
+class ArgsSchema:
+    """The payload of one kind, read off its handler's signature."""
+
+    def __init__(self, handler: Callable[..., Any], kind: str) -> None:
+        """Read the signature of `handler`.
+
+        Raises:
+            ConfigurationError: an annotation can't be resolved or can't be stored as JSON, or
+                the handler takes positional-only or `*args` parameters.
+        """
+        self._kind = kind
+        self._signature = inspect.signature(handler)
+        self.context_parameter: str | None = None
+        fields: dict[str, Any] = {}
+        extra: Any = None
+        hints = _hints(handler, kind)
+        for name, parameter in self._signature.parameters.items():
+            annotation = hints.get(name, Any)
+            if annotation is JobContext:
+                self.context_parameter = name
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                extra = annotation
+            elif parameter.kind in {parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL}:
+                raise ConfigurationError(
+                    f"handler of {kind!r}: parameter {name!r} has no name in the stored args; "
+                    "use parameters that can be passed by name"
+                )
+            else:
+                required = parameter.default is parameter.empty
+                fields[name] = Required[annotation] if required else NotRequired[annotation]
+        self._adapter = _adapter(kind, fields, allow_extra=extra is not None)
+        parameters = [
+            p for p in self._signature.parameters.values() if p.name != self.context_parameter
+        ]
+        self._signature = self._signature.replace(parameters=parameters)
+
+    def dump_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return the args of a call, checked, as JSON text.
+
+        Raises:
+            InvalidArgsError: they don't fit the signature or its annotations.
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArgsError(
+                self._kind, f"{error}; the handler takes {self._signature}"
+            ) from error
+        values = dict(bound.arguments)
+        for parameter in self._signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                values |= values.pop(parameter.name, {})
+        return self.dump(values)
+
+    def dump(self, values: Mapping[str, Any]) -> str:
+        """Return args given by name, checked, as JSON text.
+
+        Raises:
+            InvalidArgsError: they don't fit the annotations, or are not JSON.
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidArgsError(
+                self._kind, f"expected an object with the args by name, got {values!r}"
+            )
+        try:
+            return self._adapter.dump_json(self._adapter.validate_python(dict(values))).decode()
+        except ValidationError as error:
+            raise InvalidArgsError(self._kind, describe(error)) from error
+        except (PydanticSerializationError, RecursionError, UnicodeError) as error:
+            raise InvalidArgsError(self._kind, f"can't be stored as JSON: {error}") from error
+
+    def load(self, text: str) -> dict[str, Any]:
+        """Return stored args as the values that the handler's annotations name.
+
+        Raises:
+            InvalidArgsError: they no longer fit the annotations.
+        """
+        try:
+            loaded: dict[str, Any] = self._adapter.validate_json(text)
+        except ValidationError as error:
+            raise InvalidArgsError(self._kind, describe(error)) from error
+        return loaded
+
+
+def describe(error: ValidationError) -> str:
+    """Return a validation error in one line: which arg, what was expected, what came."""
+    parts = []
+    for detail in error.errors(include_url=False)[:SHOWN_ERRORS]:
+        name = ".".join(map(str, detail["loc"])) or "args"
+        got = "" if detail["type"] == "missing" else f" (got {_short(detail['input'])})"
+        parts.append(f"{name}: {detail['msg']}{got}")
+    more = error.error_count() - SHOWN_ERRORS
+    return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _hints(handler: Callable[..., Any], kind: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(handler, include_extras=True)
+    except (NameError, TypeError) as error:
+        raise ConfigurationError(
+            f"handler of {kind!r}: its annotations can't be resolved: {error}; "
+            "import the types it names at module level"
+        ) from error
+
+
+def _adapter(kind: str, fields: dict[str, Any], *, allow_extra: bool) -> TypeAdapter[Any]:
+    make: Any = TypedDict  # its name and fields are known only here, not to a type checker
+    schema = make(f"{kind}_args", fields)
+    schema.__pydantic_config__ = ConfigDict(
+        extra="allow" if allow_extra else "forbid",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        ser_json_inf_nan="strings",
+    )
+    try:
+        return TypeAdapter(schema)
+    except Exception as error:  # pydantic has many ways to refuse a type
+        raise ConfigurationError(
+            f"handler of {kind!r}: an annotation can't be stored as JSON: {error}"
+        ) from error

@@ -1,0 +1,284 @@
+"""The application object without its workers: declares handlers, enqueues and looks at jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
+
+from dibs.client.faces import async_face, sync_face
+from dibs.client.handler import Enqueuer, Executor, Handler
+from dibs.client.jobs import Jobs
+from dibs.client.options import Options, Overrides
+from dibs.client.settings import Settings
+from dibs.errors import ConfigurationError, InvalidArgsError, InvalidJobError, UnknownKindError
+from dibs.insights import Stats, stats_read
+from dibs.model.job import Job, NewJob, Priority, State, check_name
+from dibs.model.retry import Backoff
+from dibs.model.times import from_micros, to_micros
+from dibs.store import Clock, Role, Store, open_store
+from dibs.store.ops.enqueue import Stored, job_enqueue
+from dibs.store.runner import Runner
+from dibs.store.statement import Operation, Steps, operation
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Client:
+    """Handlers, jobs and figures of one database; `dibs.Dibs` adds the workers."""
+
+    def __init__(self, url: str | None, settings: Settings, clock: Callable[[], datetime] | None):
+        """Prepare to use a database; nothing is opened before the first operation."""
+        self.settings = settings
+        self.clock = _micros(clock)
+        self.store: Store = open_store(url, Role.PRODUCER, clock=self.clock)
+        self.url = url
+        self.handlers: dict[str, Handler[..., Any]] = {}
+        self.jobs = Jobs(self)
+
+    @property
+    def _runner(self) -> Runner:
+        return self.store
+
+    def runner_for(self, connection: object | None) -> Runner:
+        """Return where operations run: the store, or a caller's own connection."""
+        return self.store if connection is None else self.store.borrow(connection)
+
+    # --- Declaring handlers ----------------------------------------------------------------
+
+    @overload
+    def job(self, function: Callable[P, R]) -> Handler[P, R]: ...
+
+    @overload
+    def job(
+        self,
+        *,
+        kind: str | None = None,
+        queue: str = "default",
+        priority: int = Priority.LOW,
+        max_attempts: int = 5,
+        backoff: Backoff | None = None,
+        executor: Executor | None = None,
+    ) -> Callable[[Callable[P, R]], Handler[P, R]]: ...
+
+    def job(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        kind: str | None = None,
+        queue: str = "default",
+        priority: int = Priority.LOW,
+        max_attempts: int = 5,
+        backoff: Backoff | None = None,
+        executor: Executor | None = None,
+    ) -> Any:
+        """Declare a function as the handler of a kind of job.
+
+        Args:
+            function: the function, where the decorator is used without parentheses.
+            kind: the registered name. Default the function's own name.
+            queue: where its jobs go. Default "default".
+            priority: from -32768 to 32767, higher runs first. Default LOW, 0.
+            max_attempts: how often a job may be tried, 1 to 1,000,000. Default 5.
+            backoff: delay between attempts. Default `Backoff.exponential()`: 15 seconds, doubled
+                each time, at most an hour, with jitter.
+            executor: "async", "thread" or "process". Default by the function: async functions
+                run on the event loop, others in threads.
+
+        Raises:
+            ConfigurationError: the kind is taken, the signature can't be stored as JSON, or the
+                function doesn't fit the executor.
+            InvalidJobError: an option is out of its range.
+
+        Example:
+            >>> @app.job(queue="mail", priority=Priority.HIGH)
+            ... def send_confirmation(order_id: int, email: str) -> None: ...
+        """
+        options = Options().with_(
+            {"queue": queue, "priority": priority, "max_attempts": max_attempts}
+        )
+
+        def declare(function: Callable[..., Any]) -> Handler[..., Any]:
+            name = check_name(kind or function.__name__, "kind")
+            handler = Handler(self, function, name, options, backoff or Backoff(), executor)
+            self._register(handler)
+            return handler
+
+        return declare if function is None else declare(function)
+
+    def _register(self, handler: Handler[..., Any]) -> None:
+        taken = self.handlers.get(handler.kind)
+        if taken is not None and _origin(taken) != _origin(handler):
+            raise ConfigurationError(
+                f"kind {handler.kind!r} is registered twice: {_origin(taken)} and "
+                f"{_origin(handler)}; give one of them another kind"
+            )
+        self.handlers[handler.kind] = handler
+
+    # --- Enqueueing ------------------------------------------------------------------------
+
+    def new_job(self, enqueuer: Enqueuer[Any], args: str) -> NewJob:
+        """Return a job for checked `args`, unless they are too large."""
+        size, limit = len(args.encode()), self.settings.max_args_bytes
+        if size > limit:
+            raise InvalidArgsError(
+                enqueuer.kind,
+                f"{size} bytes of JSON are more than the limit of {limit}; store the data "
+                "elsewhere and pass a reference, or raise Dibs(max_args_bytes=…)",
+            )
+        return enqueuer.options.job(enqueuer.kind, args)
+
+    def enqueue_operation(self, job: NewJob) -> Operation[Job]:
+        """Return the operation that stores one job."""
+        plan = _enqueue_one(job)
+        return Operation(plan.name, plan.steps, nudges=frozenset({job.queue}))
+
+    def _named(self, kind: str, args: Mapping[str, Any], overrides: Overrides) -> Operation[Job]:
+        handler = self.handlers.get(kind)
+        if handler is None:
+            raise UnknownKindError(kind, list(self.handlers))
+        using = handler.using(**overrides)
+        return self.enqueue_operation(self.new_job(using, handler.schema.dump(args)))
+
+    def enqueue(
+        self,
+        kind: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        connection: object | None = None,
+        **overrides: Unpack[Overrides],
+    ) -> Job:
+        """Store a job by the name of its kind.
+
+        Args:
+            kind: the registered name of the handler.
+            args: its args by name. Default none.
+            connection: enqueue inside this connection's open transaction.
+            overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`.
+
+        Raises:
+            UnknownKindError: no handler is registered under this kind.
+            InvalidArgsError: the args don't fit the handler's annotations.
+            InvalidJobError: an option is out of its range.
+
+        Example:
+            >>> app.enqueue("send_confirmation", {"order_id": 1, "email": "a@b.c"}, priority=20)
+        """
+        plan = self._named(kind, {} if args is None else args, overrides)
+        return self.runner_for(connection).run(plan)
+
+    async def aenqueue(
+        self,
+        kind: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        connection: object | None = None,
+        **overrides: Unpack[Overrides],
+    ) -> Job:
+        """Like `enqueue`, without blocking the event loop."""
+        plan = self._named(kind, {} if args is None else args, overrides)
+        return await self.runner_for(connection).arun(plan)
+
+    def enqueue_many(
+        self, requests: Iterable[NewJob], *, connection: object | None = None
+    ) -> list[int]:
+        """Store many jobs in one transaction, all or none; return their ids, in the order given.
+
+        Args:
+            requests: what `handler.request(…)` or `handler.using(…).request(…)` returned.
+            connection: enqueue inside this connection's open transaction.
+
+        Raises:
+            InvalidJobError: something else than a request is among them.
+
+        Example:
+            >>> app.enqueue_many(send_confirmation.request(n, email) for n, email in orders)
+        """
+        return self.runner_for(connection).run(_enqueue_ids(_requests(requests)))
+
+    async def aenqueue_many(
+        self, requests: Iterable[NewJob], *, connection: object | None = None
+    ) -> list[int]:
+        """Like `enqueue_many`, without blocking the event loop."""
+        return await self.runner_for(connection).arun(_enqueue_ids(_requests(requests)))
+
+    # --- Looking, and the rest -------------------------------------------------------------
+
+    def _stats(self) -> Operation[Stats]:
+        """Return how many jobs stand where, how many ended, and which workers live."""
+        return stats_read()
+
+    stats = sync_face(_stats)
+    astats = async_face(_stats)
+
+    def migrate(self) -> list[str]:
+        """Create or upgrade the tables, and return the names of the migrations that ran.
+
+        Safe to call from any number of processes at once. SQLite files migrate themselves on
+        first use.
+
+        Raises:
+            SchemaError: the tables are newer than this version of dibs.
+            StoreUnavailableError: the database cannot be reached.
+        """
+        return self.store.migrate()
+
+    def close(self) -> None:
+        """Close the connections; they are opened again when needed."""
+        self.store.close()
+
+    async def aclose(self) -> None:
+        """Close the connections, including those of the running event loop."""
+        await self.store.aclose()
+
+
+def _micros(clock: Callable[[], datetime] | None) -> Clock | None:
+    if clock is None:
+        return None
+    return lambda: to_micros(clock(), "clock")
+
+
+def _origin(handler: Handler[..., Any]) -> str:
+    return f"{handler.function.__module__}.{handler.function.__qualname__}"
+
+
+def _requests(requests: Iterable[NewJob]) -> list[NewJob]:
+    jobs = list(requests)
+    for job in jobs:
+        if not isinstance(job, NewJob):
+            raise InvalidJobError(f"{job!r}: expected what handler.request(…) returns")
+    return jobs
+
+
+@operation()
+def _enqueue_one(job: NewJob) -> Steps[Job]:
+    stored = yield from job_enqueue([job]).steps()
+    return _record(job, stored[0])
+
+
+def _enqueue_ids(jobs: list[NewJob]) -> Operation[list[int]]:
+    @operation()
+    def enqueue_many() -> Steps[list[int]]:
+        stored = yield from job_enqueue(jobs).steps()
+        return [job.id for job in stored]
+
+    plan = enqueue_many()
+    return Operation(plan.name, plan.steps, nudges=frozenset(job.queue for job in jobs))
+
+
+def _record(job: NewJob, stored: Stored) -> Job:
+    return Job(
+        id=stored.id,
+        kind=job.kind,
+        queue=job.queue,
+        priority=job.priority,
+        state=State(stored.state),
+        args=json.loads(job.args),
+        attempt=0,
+        max_attempts=job.max_attempts,
+        crashes=0,
+        scheduled_at=from_micros(stored.scheduled_at),
+        created_at=from_micros(stored.created_at),
+    )

@@ -1,0 +1,153 @@
+"""Handlers: functions that run jobs, and the ways to enqueue a job for one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unpack
+
+from dibs.client.args import ArgsSchema
+from dibs.client.options import Options, Overrides
+from dibs.errors import ConfigurationError
+from dibs.model.job import Job, NewJob
+from dibs.model.retry import Backoff
+from dibs.store.runner import Runner
+from dibs.store.statement import Operation
+
+if TYPE_CHECKING:
+    from dibs.client.client import Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Executor = Literal["async", "thread", "process"]
+"""Where a handler runs: on the worker's event loop, in a thread, or in a process of its own."""
+
+
+class Enqueuer(Generic[P]):
+    """Enqueues jobs of one kind with fixed options."""
+
+    def __init__(self, client: Client, kind: str, schema: ArgsSchema, options: Options) -> None:
+        """Enqueue jobs of `kind` through `client`."""
+        self._client = client
+        self.kind = kind
+        self.schema = schema
+        self.options = options
+
+    @property
+    def _runner(self) -> Runner:
+        return self._client.store
+
+    def request(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return a checked job for `app.enqueue_many`; nothing is stored yet.
+
+        Raises:
+            InvalidArgsError: the args don't fit the handler's annotations, or are too large.
+        """
+        return self._client.new_job(self, self.schema.dump_call(args, kwargs))
+
+    def _enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Operation[Job]:
+        return self._client.enqueue_operation(self.request(*args, **kwargs))
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Store a job that calls the handler with these args.
+
+        Raises:
+            InvalidArgsError: the args don't fit the handler's annotations, or are too large;
+                nothing was stored.
+            StoreError: the database refused or could not be reached.
+
+        Example:
+            >>> job = send_confirmation.enqueue(order_id=1, email="a@example.com")
+            >>> job.state
+            <State.READY: 'ready'>
+        """
+        return self._runner.run(self._enqueue(*args, **kwargs))
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Like `enqueue`, without blocking the event loop."""
+        return await self._runner.arun(self._enqueue(*args, **kwargs))
+
+
+class Using(Enqueuer[P]):
+    """An enqueuer with options of its own, perhaps inside a caller's transaction."""
+
+    def __init__(self, origin: Enqueuer[P], options: Options, connection: object | None) -> None:
+        """Enqueue like `origin`, with `options`, on `connection` where one is given."""
+        super().__init__(origin._client, origin.kind, origin.schema, options)
+        self._connection = connection
+
+    @property
+    def _runner(self) -> Runner:
+        return self._client.runner_for(self._connection)
+
+
+class Handler(Enqueuer[P], Generic[P, R]):
+    """A function declared with `@app.job`: still callable, and enqueueable."""
+
+    def __init__(
+        self,
+        client: Client,
+        function: Callable[P, R],
+        kind: str,
+        options: Options,
+        backoff: Backoff,
+        executor: Executor | None,
+    ) -> None:
+        """Declare `function` as the handler of `kind`.
+
+        Raises:
+            ConfigurationError: its signature can't be stored, or doesn't fit the executor.
+        """
+        super().__init__(client, kind, ArgsSchema(function, kind), options)
+        self.function = function
+        self.backoff = backoff
+        self.executor = _executor(function, kind, executor)
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function, here and now."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Show the kind."""
+        return f"<Handler {self.kind!r}>"
+
+    def using(
+        self, *, connection: object | None = None, **overrides: Unpack[Overrides]
+    ) -> Using[P]:
+        """Return an enqueuer with other options.
+
+        Args:
+            connection: enqueue inside the open transaction of this connection (sqlite3,
+                aiosqlite, psycopg, SQLAlchemy): the job exists if and only if it commits.
+            overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`.
+
+        Raises:
+            InvalidJobError: a value is out of its range, or the datetime is naive.
+            ConfigurationError: the connection is of another engine or an unknown driver.
+
+        Example:
+            >>> send_confirmation.using(priority=Priority.CRITICAL, delay=60).enqueue(1, "a@b.c")
+        """
+        self._client.runner_for(connection)
+        return Using(self, self.options.with_(overrides), connection)
+
+
+def _executor(function: Callable[..., Any], kind: str, executor: Executor | None) -> Executor:
+    asynchronous = inspect.iscoroutinefunction(function)
+    chosen = executor or ("async" if asynchronous else "thread")
+    if chosen not in {"async", "thread", "process"}:
+        raise ConfigurationError(
+            f"executor={executor!r} for {kind!r}: expected 'async', 'thread' or 'process'"
+        )
+    if asynchronous != (chosen == "async"):
+        wanted = "an async def" if chosen == "async" else "a plain def"
+        raise ConfigurationError(f"executor={chosen!r} for {kind!r} needs {wanted} function")
+    if chosen == "process" and "<" in getattr(function, "__qualname__", "<"):
+        raise ConfigurationError(
+            f"executor='process' for {kind!r}: a child process could not import "
+            f"{getattr(function, '__qualname__', function)!r}; define it at module level"
+        )
+    return chosen

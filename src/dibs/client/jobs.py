@@ -1,0 +1,101 @@
+"""`app.jobs`: looking at jobs and cancelling them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dibs.client.faces import async_face, sync_face
+from dibs.errors import DibsError
+from dibs.model.job import Job, State
+from dibs.store.ops import jobs
+from dibs.store.ops.jobs import Attempt
+from dibs.store.runner import Runner
+from dibs.store.statement import Operation
+
+if TYPE_CHECKING:
+    from dibs.client.client import Client
+
+LIST_LIMIT = 10_000
+
+
+class Jobs:
+    """The jobs of an app; every method has an a… twin for async code."""
+
+    def __init__(self, client: Client) -> None:
+        """Look at the jobs in the client's database."""
+        self._client = client
+
+    @property
+    def _runner(self) -> Runner:
+        return self._client.store
+
+    def _get(self, job_id: int) -> Operation[Job]:
+        """Return a job, live or ended.
+
+        Raises:
+            JobNotFoundError: no job has this id.
+        """
+        return jobs.job_get(_id(job_id))
+
+    def _attempts(self, job_id: int) -> Operation[list[Attempt]]:
+        """Return the records of a job's failed attempts, oldest first."""
+        return jobs.job_attempts(_id(job_id))
+
+    def _list(
+        self,
+        *,
+        state: State | str | None = None,
+        kind: str | None = None,
+        queue: str | None = None,
+        limit: int = 100,
+    ) -> Operation[list[Job]]:
+        """Return jobs in the order that matters in their state.
+
+        Ready and blocked ones come in claim order, scheduled ones by due time, running ones by
+        start, and all others, or jobs of any state, the newest first.
+
+        Args:
+            state: only those in this state. Default any.
+            kind: only those of this kind. Default any.
+            queue: only those of this queue. Default any.
+            limit: how many at most, 1 to 10,000. Default 100.
+
+        Raises:
+            DibsError: an unknown state, or a limit out of range.
+        """
+        try:
+            wanted = None if state is None else State(state)
+        except ValueError as error:
+            known = ", ".join(State)
+            raise DibsError(f"state={state!r}: expected one of {known}") from error
+        if not isinstance(limit, int) or not 1 <= limit <= LIST_LIMIT:
+            raise DibsError(f"limit={limit!r}: expected a number from 1 to {LIST_LIMIT}")
+        return jobs.job_list(wanted, kind, queue, limit)
+
+    def _cancel(self, job_id: int, reason: str | None = None) -> Operation[Job]:
+        """Cancel a waiting job, and return it as it ended.
+
+        Args:
+            job_id: which job.
+            reason: shown with the job. Default none.
+
+        Raises:
+            JobNotFoundError: no job has this id.
+            JobStateError: it is running, or has ended.
+        """
+        return jobs.job_cancel(_id(job_id), reason)
+
+    get = sync_face(_get)
+    aget = async_face(_get)
+    attempts = sync_face(_attempts)
+    aattempts = async_face(_attempts)
+    list = sync_face(_list)
+    alist = async_face(_list)
+    cancel = sync_face(_cancel)
+    acancel = async_face(_cancel)
+
+
+def _id(job_id: int) -> int:
+    if isinstance(job_id, bool) or not isinstance(job_id, int):
+        raise DibsError(f"job id {job_id!r}: expected an integer")
+    return job_id
