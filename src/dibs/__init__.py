@@ -1,1 +1,49 @@
 """dibs: the job queue in the database you already have; the most urgent job has first dibs."""
+
+from dibs.app import Dibs
+from dibs.client.context import JobContext
+from dibs.client.handler import Handler
+from dibs.errors import (
+    ConfigurationError,
+    DibsError,
+    InvalidArgsError,
+    InvalidJobError,
+    JobNotFoundError,
+    JobStateError,
+    MissingDependencyError,
+    SchemaError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownKindError,
+)
+from dibs.insights import Stats
+from dibs.model.job import DeadReason, Job, Priority, State
+from dibs.model.retry import Backoff
+from dibs.model.returns import Cancel, Snooze
+from dibs.worker.worker import Worker
+
+__all__ = [
+    "Backoff",
+    "Cancel",
+    "ConfigurationError",
+    "DeadReason",
+    "Dibs",
+    "DibsError",
+    "Handler",
+    "InvalidArgsError",
+    "InvalidJobError",
+    "Job",
+    "JobContext",
+    "JobNotFoundError",
+    "JobStateError",
+    "MissingDependencyError",
+    "Priority",
+    "SchemaError",
+    "Snooze",
+    "State",
+    "Stats",
+    "StoreError",
+    "StoreUnavailableError",
+    "UnknownKindError",
+    "Worker",
+]

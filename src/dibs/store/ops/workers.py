@@ -120,3 +120,10 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:
     # Neither backoff nor chance matter to a rescue: the job was not at fault, it goes back.
     return settle(claim, WorkerLost(crashes, max_crashes), Backoff(), Random(0))
+
+
+@operation(reads=True)
+def job_held(worker: str) -> Steps[list[Claim]]:
+    """Return the claims that `worker` holds, by the database's word."""
+    rows = yield Statement("job_held", {"worker": worker}, alone=True)
+    return [Claim(*row) for row in rows]

@@ -20,3 +20,8 @@ WHERE expires_at >= :now ORDER BY started_at, id;
 -- name: job_due
 -- Microseconds until the next scheduled job is due, negative when overdue, NULL without one.
 SELECT MIN(due) - :now FROM dibs_scheduled;
+
+-- name: job_held
+-- The claims that a worker holds, by the database's word.
+SELECT r.job_id, r.claim, r.attempt, j.max_attempts
+FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id WHERE r.worker = :worker;

@@ -1,0 +1,78 @@
+"""`Dibs`, the application object: the client's side and the workers in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from dibs.client.client import Client
+from dibs.client.settings import make_settings
+from dibs.model.times import Duration
+from dibs.worker.worker import Worker
+
+
+class Dibs(Client):
+    """A job queue in a database: declare handlers, enqueue jobs, run workers.
+
+    Example:
+        >>> app = Dibs("sqlite:///shop.db")
+        >>> @app.job(queue="mail", priority=Priority.HIGH)
+        ... def send_confirmation(order_id: int, email: str) -> None:
+        ...     print(f"order {order_id} confirmed to {email}")
+        >>> job = send_confirmation.enqueue(order_id=1, email="a@example.com")
+        >>> app.worker().run(until_idle=True)
+        order 1 confirmed to a@example.com
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        heartbeat: Duration = 5,
+        lease: Duration = 30,
+        max_crashes: int = 3,
+        max_args_bytes: int = 1_000_000,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        """Name the database; nothing is opened before the first operation.
+
+        Args:
+            url: `sqlite:///file.db` or `postgresql://user@host/database`. Default `$DIBS_URL`,
+                and without that `sqlite:///dibs.db`.
+            heartbeat: seconds or timedelta between two signs of life of a worker. Default 5.
+            lease: how long a silent worker keeps its jobs before others rescue them; at least
+                three heartbeats. Default 30.
+            max_crashes: how often a job's worker may die before the job is buried. Default 3.
+            max_args_bytes: largest payload, in bytes of JSON. Default 1,000,000.
+            clock: returns the time, aware, for tests. Default the database's own clock.
+
+        Raises:
+            ConfigurationError: a URL of neither engine, or a value out of its range.
+            MissingDependencyError: the driver for this URL is not installed.
+        """
+        super().__init__(url, make_settings(heartbeat, lease, max_crashes, max_args_bytes), clock)
+
+    def worker(
+        self,
+        queues: Sequence[str] | None = None,
+        *,
+        concurrency: int = 10,
+        grace: Duration = 30,
+        poll: Duration = 0.25,
+    ) -> Worker:
+        """Return a worker for the registered handlers; `run()` or `await arun()` starts it.
+
+        Args:
+            queues: which queues it serves; priority counts across them. Default the queues
+                that the registered handlers were declared with.
+            concurrency: how many jobs run at once. Default 10.
+            grace: seconds or timedelta that running jobs have to finish when it stops. Default 30.
+            poll: seconds or timedelta between two looks when no nudge comes. Default 0.25.
+
+        Raises:
+            ConfigurationError: no handlers, no queues, or a value out of its range.
+
+        Example:
+            >>> app.worker(queues=["mail"], concurrency=20).run()
+        """
+        return Worker(self, queues, concurrency, grace, poll)

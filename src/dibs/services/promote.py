@@ -1,0 +1,37 @@
+"""Promote: make scheduled jobs ready at the moment they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dibs.model.times import SECOND
+from dibs.services.base import Service
+from dibs.store import Store
+from dibs.store.ops.workers import BATCH, job_due, job_promote
+
+LOOK_SECONDS = 1.0
+"""Longest pause between two looks: what a lost nudge can delay a newly scheduled job."""
+
+
+class Promote(Service):
+    """Sleeps until the next due time; poked whenever a job may have been scheduled before it."""
+
+    name = "promote"
+
+    def __init__(self, store: Store, on_ready: Callable[[], None]) -> None:
+        """Promote in `store`, and call `on_ready` when something became ready."""
+        super().__init__()
+        self._store = store
+        self._on_ready = on_ready
+
+    async def tick(self) -> float:
+        """Promote what is due; return the seconds until the next job is."""
+        due = await self._store.arun(job_due())
+        if due is None or due > 0:
+            return LOOK_SECONDS if due is None else min(due / SECOND, LOOK_SECONDS)
+        promoted = await self._store.arun(job_promote())
+        if promoted:
+            self._on_ready()
+            self._store.nudge(set(promoted))
+        # An overdue job that was not promoted is being moved by another worker this moment.
+        return 0.0 if len(promoted) == BATCH else 0.01 if not promoted else 0.001

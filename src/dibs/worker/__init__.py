@@ -1,0 +1,1 @@
+"""The worker: fetch, run and settle jobs as a pipeline in one event loop."""

@@ -1,0 +1,100 @@
+"""One attempt: args from JSON, the handler's call, and its end as an outcome."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from dibs.client.context import JobContext
+from dibs.client.handler import Handler
+from dibs.errors import InvalidArgsError
+from dibs.model.job import DeadReason
+from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
+from dibs.model.returns import Cancel, Snooze
+from dibs.model.times import duration
+from dibs.store.ops.claim import Claimed
+
+MESSAGE_LIMIT = 2_000
+TRACEBACK_LIMIT = 20_000
+"""Characters kept of an error's message and traceback; of a traceback, the last ones."""
+
+
+def call_args(handler: Handler[..., Any], job: Claimed, worker: str) -> dict[str, Any]:
+    """Return the keyword arguments for the handler.
+
+    Raises:
+        InvalidArgsError: the stored args no longer fit its annotations.
+    """
+    kwargs = handler.schema.load(job.args)
+    if handler.schema.context_parameter is not None:
+        ticket = job.ticket
+        kwargs[handler.schema.context_parameter] = JobContext(
+            job_id=job.id,
+            kind=job.kind,
+            queue=job.queue,
+            priority=job.priority,
+            attempt=ticket.attempt,
+            max_attempts=job.max_attempts,
+            worker=worker,
+        )
+    return kwargs
+
+
+async def attempt_async(handler: Handler[..., Any], job: Claimed, worker: str) -> Outcome:
+    """Run an async handler; only a cancellation gets out."""
+    try:
+        return ended(await handler.function(**call_args(handler, job, worker)))
+    except Exception as error:
+        return failed(error)
+
+
+def attempt_sync(handler: Handler[..., Any], job: Claimed, worker: str) -> Outcome:
+    """Run a sync handler."""
+    try:
+        return ended(handler.function(**call_args(handler, job, worker)))
+    except BaseException as error:
+        return failed(error)
+
+
+def ended(value: Any) -> Outcome:
+    """Return the outcome that a handler's return value stands for."""
+    if value is None:
+        return Returned()
+    if isinstance(value, Snooze):
+        return Snoozed(duration(value.delay, "delay"))
+    if isinstance(value, Cancel):
+        return CalledOff(None if value.reason is None else storable(value.reason))
+    try:
+        return Returned(to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode())
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        # The work is done: failing the job now would only repeat it.
+        return Returned(to_json({"unserializable": storable(str(error))}).decode())
+
+
+def failed(error: BaseException) -> Failed:
+    """Return the outcome that an exception stands for."""
+    trace = "".join(traceback.format_exception(error))
+    return Failed(
+        error_type=type(error).__name__,
+        message=storable(str(error) or type(error).__name__)[:MESSAGE_LIMIT],
+        traceback=storable(trace)[-TRACEBACK_LIMIT:],
+        final=DeadReason.INVALID_ARGS if _is_invalid_args(error) else None,
+    )
+
+
+def _is_invalid_args(error: BaseException) -> bool:
+    """Only the job's own args: an InvalidArgsError may also come from an enqueue in a handler."""
+    if not isinstance(error, InvalidArgsError):
+        return False
+    last = None
+    for last, _ in traceback.walk_tb(error.__traceback__):
+        if last.f_code is call_args.__code__:
+            return True
+    return False
+
+
+def storable(text: str) -> str:
+    """Return `text` without what a database's text cannot hold: NUL and lone surrogates."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()

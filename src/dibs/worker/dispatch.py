@@ -1,0 +1,173 @@
+"""Dispatch: give claimed jobs to executors, in claim order, as slots come free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dibs.client.handler import Handler
+from dibs.model.lifecycle import Interrupted, Outcome
+from dibs.model.prefetch import OVERDUE, Prefetch
+from dibs.store.ops.claim import Claimed
+from dibs.worker.attempt import attempt_async, failed
+from dibs.worker.processes import ProcessExecutor
+from dibs.worker.threads import ThreadExecutor
+
+Key = tuple[int, int | None]
+"""A job's id and the number of its claim."""
+
+UNCANCELLED_SECONDS = 1.0
+"""How long a cancelled async handler may take to clean up."""
+
+
+def key_of(job: Claimed) -> Key:
+    """Return what tells this attempt from every other."""
+    return (job.id, job.claim)
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A job that occupies a slot."""
+
+    job: Claimed
+    task: asyncio.Task[None] | None = None
+
+
+class Dispatcher:
+    """Holds what was claimed: a short buffer, and what runs in the slots."""
+
+    def __init__(
+        self,
+        worker: str,
+        handlers: Mapping[str, Handler[..., Any]],
+        concurrency: int,
+        on_end: Callable[[Claimed, Outcome], None],
+    ) -> None:
+        """Run up to `concurrency` jobs at once; `on_room` is called when there is room for more.
+
+        Args:
+            worker: its id.
+            handlers: by kind.
+            concurrency: how many slots there are.
+            on_end: called for every job that ended, or was given back.
+        """
+        self._worker = worker
+        self._handlers = handlers
+        self._concurrency = concurrency
+        self._on_end = on_end
+        self.on_room: Callable[[], None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._prefetch = Prefetch(self._loop.time())
+        self._buffer: deque[Claimed] = deque()
+        self._buffered_at = 0.0
+        self._running: dict[Key, _Run] = {}
+        self._threads = ThreadExecutor(worker, self._ended)
+        self._processes = ProcessExecutor(worker, self._ended)
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._interrupting = False
+
+    def room(self) -> int:
+        """Return how many jobs to claim now; 0 where a claim would be too small to pay."""
+        ahead = self._prefetch.allowed
+        room = self._concurrency + ahead - len(self._buffer) - len(self._running)
+        return room if room >= max(1, ahead // 2) else 0
+
+    def held(self) -> set[Key]:
+        """Return every claim in the buffer or in a slot."""
+        return {key_of(job) for job in self._buffer} | set(self._running)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is held."""
+        return self._empty.is_set()
+
+    def add(self, jobs: list[Claimed]) -> None:
+        """Take claimed jobs, in claim order."""
+        if not self._buffer:
+            self._buffered_at = self._loop.time()
+        self._buffer.extend(jobs)
+        self._fill_slots()
+
+    def give_back_overdue(self) -> None:
+        """Give the buffer back where it did not move: slow jobs took the slots meanwhile."""
+        if self._buffer and self._loop.time() - self._buffered_at > OVERDUE:
+            self._prefetch.reset(self._loop.time())
+            self.give_back()
+
+    def give_back(self) -> None:
+        """Give back every claim that has not started."""
+        while self._buffer:
+            self._on_end(self._buffer.pop(), Interrupted())
+        self._note_empty()
+
+    # --- Slots -----------------------------------------------------------------------------
+
+    def _fill_slots(self) -> None:
+        while self._buffer and len(self._running) < self._concurrency:
+            job = self._buffer.popleft()
+            self._buffered_at = self._loop.time()
+            run = self._running[key_of(job)] = _Run(job)
+            self._empty.clear()
+            handler = self._handlers[job.kind]
+            if handler.executor == "async":
+                run.task = self._loop.create_task(self._run_async(handler, job))
+            elif handler.executor == "thread":
+                self._threads.start(handler, job)
+            else:
+                self._processes.start(handler, job)
+
+    async def _run_async(self, handler: Handler[..., Any], job: Claimed) -> None:
+        try:
+            outcome = await attempt_async(handler, job, self._worker)
+        except asyncio.CancelledError as error:
+            outcome = Interrupted() if self._interrupting else failed(error)
+        self._ended(job, outcome)
+
+    def _ended(self, job: Claimed, outcome: Outcome) -> None:
+        if self._running.pop(key_of(job), None) is None:
+            return  # it was interrupted, and given back already
+        self._prefetch.ended(1, self._loop.time())
+        self._on_end(job, outcome)
+        self._fill_slots()
+        self._note_empty()
+        if self.on_room is not None and self.room():
+            self.on_room()
+
+    def _note_empty(self) -> None:
+        if not self._running and not self._buffer:
+            self._empty.set()
+
+    # --- Stopping --------------------------------------------------------------------------
+
+    async def finish(self, grace: float) -> None:
+        """Give back what has not started, and wait up to `grace` seconds for what runs."""
+        self.give_back()
+        if grace > 0:
+            try:
+                await asyncio.wait_for(self._empty.wait(), grace)
+            except TimeoutError:
+                return
+
+    async def interrupt(self) -> int:
+        """End what still runs, without using up attempts; return how many jobs that were.
+
+        Async handlers are cancelled, child processes killed; threads can only be left behind,
+        and what they return is ignored.
+        """
+        self._interrupting = True
+        self.give_back()
+        runs = list(self._running.values())
+        tasks = [run.task for run in runs if run.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=UNCANCELLED_SECONDS)
+        for run in runs:
+            self._ended(run.job, Interrupted())
+        self._processes.kill()
+        self._threads.abandon()
+        return len(runs)

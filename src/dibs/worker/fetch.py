@@ -1,0 +1,139 @@
+"""Fetch: claim jobs whenever there is room for them, from the front, in strict order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from dibs.model.lifecycle import Interrupted, settle
+from dibs.model.retry import Backoff
+from dibs.services.base import Service
+from dibs.store import Store
+from dibs.store.base import Watch
+from dibs.store.ops.claim import Claimed, job_claim
+from dibs.store.ops.settle import job_settle
+from dibs.store.ops.workers import job_held
+from dibs.telemetry import log_event
+from dibs.worker.dispatch import Dispatcher, Key
+
+logger = logging.getLogger("dibs.worker")
+
+BATCH = 250
+"""Jobs claimed in one transaction, at most."""
+ADMIT_SECONDS = 1.0
+"""Between two looks for blocked jobs of kinds that this worker knows."""
+REPORT_SECONDS = 60.0
+"""Between two reports of the same unknown kind."""
+
+
+class Fetcher(Service):
+    """Claims for one worker; poked by nudges and by room in the dispatcher."""
+
+    name = "fetch"
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        queues: list[str],
+        kinds: list[str],
+        dispatcher: Dispatcher,
+        settling: Callable[[], set[Key]],
+        poll: float,
+    ) -> None:
+        """Claim jobs of `queues` and `kinds` for `worker`.
+
+        Args:
+            store: where to claim.
+            worker: its id.
+            queues: which lines it serves.
+            kinds: what it can run.
+            dispatcher: takes what was claimed.
+            settling: the claims that are still to be settled.
+            poll: seconds between two looks where no nudge comes.
+        """
+        super().__init__()
+        self._store = store
+        self._worker = worker
+        self._queues = queues
+        self._kinds = kinds
+        self._dispatcher = dispatcher
+        self._settling = settling
+        self._poll = poll
+        self._watch: Watch | None = None
+        self._claiming = False
+        self._admitted = float("-inf")
+        self._reported: dict[str, float] = {}
+        self.found_nothing = asyncio.Event()
+
+    def follow(self, watch: Watch) -> None:
+        """Tell `watch` from now on whether the worker is idle."""
+        self._watch = watch
+
+    async def tick(self) -> float:
+        """Claim once, as much as there is room for."""
+        self._dispatcher.give_back_overdue()
+        if self._claiming:
+            await self._recover()
+        room = min(self._dispatcher.room(), BATCH)
+        if not room:
+            return self._pause()
+        now = asyncio.get_running_loop().time()
+        admit = now - self._admitted >= ADMIT_SECONDS
+        self._claiming = True
+        found = await self._store.arun(
+            job_claim(self._worker, self._queues, self._kinds, room, admit=admit)
+        )
+        self._claiming = False
+        if admit:
+            self._admitted = now
+        self._take(found, now)
+        if len(found) == room:
+            return 0.0
+        if self._watch is not None:
+            self._watch.idle(self._dispatcher.idle)
+        if not found:
+            self.found_nothing.set()
+        return self._pause()
+
+    def _pause(self) -> float:
+        return self._poll * random.uniform(0.75, 1.25)  # so that workers don't poll in step
+
+    def _take(self, found: list[Claimed], now: float) -> None:
+        jobs = [job for job in found if job.claim is not None]
+        if jobs:
+            self.found_nothing.clear()
+            self._dispatcher.add(jobs)
+        if len(jobs) < len(found):
+            self._report(Counter((job.kind, job.queue) for job in found if job.claim is None), now)
+
+    def _report(self, blocked: Counter[tuple[str, str]], now: float) -> None:
+        for (kind, queue), count in blocked.items():
+            if now - self._reported.get(kind, float("-inf")) < REPORT_SECONDS:
+                continue
+            self._reported[kind] = now
+            log_event(
+                logger, logging.WARNING, "kind_unknown",
+                f"jobs of kind {kind!r} are left for a worker that knows it: this one has no "
+                "such handler",
+                kind=kind, queue=queue, blocked=count,
+            )  # fmt: skip
+
+    async def _recover(self) -> None:
+        """Give back what a claim took whose answer never came.
+
+        The database may have committed a claim before the connection broke; nobody would run
+        its jobs, and nobody would rescue them, since this worker lives.
+        """
+        known = self._dispatcher.held() | self._settling()
+        held = await self._store.arun(job_held(self._worker))
+        lost = [claim for claim in held if (claim.job_id, claim.number) not in known]
+        if lost:
+            chance, backoff = Random(), Backoff()
+            back = [settle(claim, Interrupted(), backoff, chance) for claim in lost]
+            await self._store.arun(job_settle(back))
+        self._claiming = False

@@ -1,0 +1,137 @@
+"""Settle: carry out the ends of jobs, many at once (group commit).
+
+What ends while a flush is under way goes out with the next one, at once and without a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from dibs.client.handler import Handler
+from dibs.errors import StoreError, StoreUnavailableError
+from dibs.model.lifecycle import Bury, Failed, Outcome, Requeue, Returned, Settlement, settle
+from dibs.services.base import Service
+from dibs.store import Store
+from dibs.store.ops.claim import Claimed
+from dibs.store.ops.settle import job_settle
+from dibs.telemetry import log_event
+from dibs.worker.dispatch import Key, key_of
+
+logger = logging.getLogger("dibs.worker")
+
+BATCH = 250
+"""Jobs settled in one transaction, at most."""
+LEISURE = 3600.0
+
+
+class Settler(Service):
+    """Collects settlements and flushes them; what fails to flush is kept and tried again."""
+
+    name = "settle"
+
+    def __init__(self, store: Store, handlers: Mapping[str, Handler[..., Any]]) -> None:
+        """Settle in `store`, with the backoff of each handler."""
+        super().__init__()
+        self._store = store
+        self._handlers = handlers
+        self._chance = random.Random()
+        self._pending: dict[Key, tuple[Claimed, Settlement]] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def add(self, job: Claimed, outcome: Outcome) -> None:
+        """Decide where a job goes, and take it there soon."""
+        settlement = settle(job.ticket, outcome, self._handlers[job.kind].backoff, self._chance)
+        if not isinstance(outcome, Returned):
+            _report(job, settlement)
+        self._pending[key_of(job)] = (job, settlement)
+        self._empty.clear()
+        self.poke()
+
+    def held(self) -> set[Key]:
+        """Return every claim that is still to be settled."""
+        return set(self._pending)
+
+    async def drained(self, seconds: float) -> bool:
+        """Wait up to `seconds` until all is settled; return whether it is."""
+        try:
+            await asyncio.wait_for(self._empty.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def tick(self) -> float:
+        """Flush one batch."""
+        keys = list(self._pending)[:BATCH]
+        if keys:
+            batch = [self._pending[key] for key in keys]
+            await self._flush(batch)
+            for key in keys:
+                del self._pending[key]
+        if self._pending:
+            return 0.0
+        self._empty.set()
+        return LEISURE
+
+    async def _flush(self, batch: list[tuple[Claimed, Settlement]]) -> None:
+        try:
+            moved = await self._store.arun(job_settle([settlement for _, settlement in batch]))
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            await self._flush_singly(batch, error)
+            return
+        for job, settlement in batch:
+            if job.id not in moved:
+                log_event(
+                    logger, logging.WARNING, "settle_refused",
+                    f"job {job.id} was taken over by another worker; its late end is refused",
+                    job_id=job.id, kind=job.kind, claim=job.claim, wanted=_verb(settlement),
+                )  # fmt: skip
+
+    async def _flush_singly(
+        self, batch: list[tuple[Claimed, Settlement]], error: StoreError
+    ) -> None:
+        """Find what the database refuses, and fail just that job."""
+        if len(batch) > 1:
+            for single in batch:
+                await self._flush([single])
+            return
+        job, settlement = batch[0]
+        log_event(
+            logger, logging.ERROR, "settle_failed", f"job {job.id} cannot be settled: {error}",
+            job_id=job.id, kind=job.kind, wanted=_verb(settlement),
+        )  # fmt: skip
+        outcome = Failed("StoreError", f"its end could not be stored: {type(error).__name__}")
+        backoff = self._handlers[job.kind].backoff
+        await self._store.arun(job_settle([settle(job.ticket, outcome, backoff, self._chance)]))
+
+
+def _verb(settlement: Settlement) -> str:
+    if isinstance(settlement, Requeue):
+        return settlement.verb
+    return "bury" if isinstance(settlement, Bury) else str(settlement.state)
+
+
+def _report(job: Claimed, settlement: Settlement) -> None:
+    fields = {"job_id": job.id, "kind": job.kind, "queue": job.queue, "attempt": job.attempt}
+    if isinstance(settlement, Bury):
+        log_event(
+            logger, logging.ERROR, "job_buried",
+            f"job {job.id} was buried ({settlement.reason}): {settlement.failure.message}",
+            reason=str(settlement.reason), error_type=settlement.failure.error_type, **fields,
+        )  # fmt: skip
+    elif isinstance(settlement, Requeue) and settlement.failure is not None:
+        seconds = (settlement.delay or 0) / 1_000_000
+        log_event(
+            logger, logging.WARNING, "job_failed",
+            f"job {job.id} failed, trying again in {seconds:.1f} s: {settlement.failure.message}",
+            error_type=settlement.failure.error_type, delay=seconds, **fields,
+        )  # fmt: skip
+    else:
+        verb = _verb(settlement)
+        log_event(logger, logging.DEBUG, f"job_{verb}", f"job {job.id}: {verb}", **fields)

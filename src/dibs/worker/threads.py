@@ -1,0 +1,73 @@
+"""Threads for sync handlers, fed without the event loop's own executor, which is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from dibs.client.handler import Handler
+from dibs.model.lifecycle import Outcome
+from dibs.store.ops.claim import Claimed
+from dibs.worker.attempt import attempt_sync
+
+Done = Callable[[Claimed, Outcome], None]
+
+
+class ThreadExecutor:
+    """Runs jobs in daemon threads, as many as are needed at once, and reports on the loop."""
+
+    def __init__(self, worker: str, done: Done) -> None:
+        """Run jobs of `worker`; call `done` on the running loop for each that ended."""
+        self._worker = worker
+        self._done = done
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[tuple[Handler[..., Any], Claimed] | None] = SimpleQueue()
+        self._ended: deque[tuple[Claimed, Outcome]] = deque()
+        self._reporting = False
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._active = 0
+
+    def start(self, handler: Handler[..., Any], job: Claimed) -> None:
+        """Run a job in a free thread, or in a new one."""
+        self._active += 1
+        if self._active > self._threads:
+            self._threads += 1
+            threading.Thread(
+                target=self._work, name=f"dibs-job-{self._threads}", daemon=True
+            ).start()
+        self._jobs.put((handler, job))
+
+    def abandon(self) -> None:
+        """Leave running jobs to themselves: a thread cannot be stopped from outside."""
+        for _ in range(self._threads):
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (item := self._jobs.get()) is not None:
+            handler, job = item
+            outcome = contextvars.Context().run(attempt_sync, handler, job, self._worker)
+            self._ended.append((job, outcome))
+            with self._lock:
+                wake, self._reporting = not self._reporting, True
+            if wake:
+                self._call_loop()
+
+    def _call_loop(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._report)
+        except RuntimeError:  # the loop is closed: the worker stopped without this job
+            return
+
+    def _report(self) -> None:
+        with self._lock:
+            self._reporting = False
+        while self._ended:
+            job, outcome = self._ended.popleft()
+            self._active -= 1
+            self._done(job, outcome)

@@ -1,0 +1,244 @@
+"""The worker: assembles the pipeline, runs it, and stops it without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dibs.client.client import Client
+from dibs.errors import ConfigurationError
+from dibs.model.times import SECOND, Duration, duration
+from dibs.services.base import Service
+from dibs.services.promote import Promote
+from dibs.services.rescue import Rescue
+from dibs.store import Role, Store, open_store
+from dibs.store.ops.workers import job_due, worker_beat, worker_leave
+from dibs.telemetry import log_event
+from dibs.worker.dispatch import Dispatcher
+from dibs.worker.fetch import Fetcher
+from dibs.worker.heartbeat import Heartbeat
+from dibs.worker.settle import Settler
+
+logger = logging.getLogger("dibs.worker")
+
+FAREWELL_SECONDS = 5.0
+"""How long a stopping worker tries to reach a database that does not answer."""
+
+
+@dataclass(slots=True)
+class _Pipeline:
+    """The parts of a running worker."""
+
+    store: Store
+    heartbeat: Heartbeat
+    dispatcher: Dispatcher
+    fetcher: Fetcher
+    settler: Settler
+    promote: Promote
+    rescue: Rescue
+
+    def services(self) -> tuple[Service, ...]:
+        """Return every loop."""
+        return (self.settler, self.fetcher, self.promote, self.rescue)
+
+
+class Worker:
+    """Runs the jobs of some queues until it is told to stop; made by `app.worker(…)`."""
+
+    def __init__(
+        self,
+        client: Client,
+        queues: Sequence[str] | None,
+        concurrency: int,
+        grace: Duration,
+        poll: Duration,
+    ) -> None:
+        """Check the options; nothing is opened before `run`.
+
+        Raises:
+            ConfigurationError: no handlers, no queues, or an option out of its range.
+        """
+        if not client.handlers:
+            raise ConfigurationError(
+                "no handlers are registered, so the worker could run nothing; "
+                "declare some with @app.job and import their modules"
+            )
+        if isinstance(queues, str):
+            raise ConfigurationError(f"queues={queues!r}: expected a list of names")
+        own = sorted({handler.options.queue for handler in client.handlers.values()})
+        self.queues = list(dict.fromkeys(own if queues is None else queues))
+        if not self.queues:
+            raise ConfigurationError("queues=[]: expected at least one name")
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise ConfigurationError(f"concurrency={concurrency!r}: expected a positive integer")
+        self._client = client
+        self._concurrency = concurrency
+        self._grace = duration(grace, "grace") / SECOND
+        self._poll = duration(poll, "poll", minimum=0.001) / SECOND
+        self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._stop_now = asyncio.Event()
+
+    # --- Running ---------------------------------------------------------------------------
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Run until a signal or `stop()`; the first SIGTERM or SIGINT stops gracefully.
+
+        Args:
+            until_idle: also stop when nothing is left that could start now.
+
+        Raises:
+            StoreError: the database cannot be reached at the start.
+            SchemaError: its tables are missing, older or newer than this code.
+        """
+        asyncio.run(self.arun(until_idle=until_idle))
+
+    async def arun(self, *, until_idle: bool = False) -> None:
+        """Like `run`, inside a running event loop."""
+        self._loop = asyncio.get_running_loop()
+        store = open_store(self._client.url, Role.WORKER, clock=self._client.clock)
+        try:
+            with self._signals():
+                await self._live(self._assemble(store), until_idle=until_idle)
+        finally:
+            await store.aclose()
+
+    def stop(self) -> None:
+        """Stop gracefully: claim no more, let running jobs finish within the grace time.
+
+        A second call ends at once: what still runs goes back to its queue. May be called from
+        any thread, and before the worker runs.
+        """
+        if self._loop is None or self._loop.is_closed():
+            self._stop()
+        else:
+            self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if self._stopping.is_set():
+            self._stop_now.set()
+        self._stopping.set()
+
+    def _assemble(self, store: Store) -> _Pipeline:
+        handlers, kinds = self._client.handlers, list(self._client.handlers)
+        settings = self._client.settings
+        settler = Settler(store, handlers)
+        dispatcher = Dispatcher(self.id, handlers, self._concurrency, settler.add)
+        fetcher = Fetcher(store, self.id, self.queues, kinds, dispatcher, settler.held, self._poll)
+        dispatcher.on_room = fetcher.poke
+        heartbeat = Heartbeat(
+            store,
+            settings,
+            lambda: worker_beat(self.id, self.queues, kinds, self._concurrency, settings.lease),
+        )
+        promote = Promote(store, fetcher.poke)
+        rescue = Rescue(store, settings, fetcher.poke)
+        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, rescue)
+
+    async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(parts.heartbeat.start)
+
+        def nudged() -> None:
+            parts.fetcher.poke()
+            parts.promote.poke()
+
+        watch = parts.store.watch(self.queues, lambda: _call(loop, nudged))
+        parts.fetcher.follow(watch)
+        log_event(
+            logger, logging.INFO, "worker_started", f"worker {self.id} serves {self.queues}",
+            worker=self.id, queues=self.queues, concurrency=self._concurrency,
+        )  # fmt: skip
+        tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
+        try:
+            await (self._idle(parts) if until_idle else self._stopping.wait())
+        finally:
+            await self._end(parts, tasks)
+            await asyncio.to_thread(watch.close)
+
+    async def _idle(self, parts: _Pipeline) -> None:
+        """Wait until nothing is left to start now, or the worker is told to stop."""
+        while not self._stopping.is_set():
+            parts.fetcher.found_nothing.clear()
+            parts.fetcher.poke()
+            stopping = asyncio.create_task(self._stopping.wait())
+            found_nothing = asyncio.create_task(parts.fetcher.found_nothing.wait())
+            await asyncio.wait({stopping, found_nothing}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            found_nothing.cancel()
+            if not parts.dispatcher.idle or not await parts.settler.drained(self._poll):
+                await asyncio.sleep(0.001)  # what runs pokes the fetcher when it ends
+                continue
+            due = await parts.store.arun(job_due())
+            if parts.fetcher.found_nothing.is_set() and (due is None or due > 0):
+                return
+
+    # --- Stopping --------------------------------------------------------------------------
+
+    async def _end(self, parts: _Pipeline, tasks: dict[Service, asyncio.Task[None]]) -> None:
+        log_event(
+            logger, logging.INFO, "worker_stopping",
+            f"worker {self.id} claims no more; running jobs have {self._grace:g} s to finish",
+            worker=self.id,
+        )  # fmt: skip
+        await _finish_claiming(parts, tasks[parts.fetcher])
+        finish = asyncio.create_task(parts.dispatcher.finish(self._grace))
+        now = asyncio.create_task(self._stop_now.wait())
+        await asyncio.wait({finish, now}, return_when=asyncio.FIRST_COMPLETED)
+        finish.cancel()
+        now.cancel()
+        interrupted = await parts.dispatcher.interrupt()
+        settled = await parts.settler.drained(FAREWELL_SECONDS)
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        await asyncio.to_thread(parts.heartbeat.stop, FAREWELL_SECONDS)
+        if settled:
+            await self._leave(parts.store)
+        log_event(
+            logger, logging.INFO, "worker_stopped", f"worker {self.id} stopped",
+            worker=self.id, interrupted=interrupted, settled=settled,
+        )  # fmt: skip
+
+    async def _leave(self, store: Store) -> None:
+        try:
+            await asyncio.wait_for(store.arun(worker_leave(self.id)), FAREWELL_SECONDS)
+        except Exception as error:
+            log_event(logger, logging.DEBUG, "worker_leave_failed", str(error), worker=self.id)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let SIGTERM and SIGINT stop the worker, where it runs in the main thread."""
+        loop = asyncio.get_running_loop()
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+
+async def _finish_claiming(parts: _Pipeline, fetching: asyncio.Task[None]) -> None:
+    """End the fetcher; a claim under way is waited for, so that no claimed job is forgotten."""
+    parts.fetcher.close()
+    await asyncio.wait({fetching}, timeout=FAREWELL_SECONDS)
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: object) -> None:
+    try:
+        loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
+    except RuntimeError:  # the loop is closed: the worker is gone
+        return
