@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from random import Random
 
@@ -49,8 +50,8 @@ class Backoff:
             >>> Backoff.exponential(base=1, jitter=0).delay(3, Random())
             4000000
         """
-        if factor < 1:
-            raise ConfigurationError(f"factor={factor!r}: expected at least 1")
+        if not 1 <= factor < math.inf:
+            raise ConfigurationError(f"factor={factor!r}: expected a number, at least 1")
         if not 0 <= jitter <= 1:
             raise ConfigurationError(f"jitter={jitter!r}: expected a number from 0 to 1")
         return cls(duration(base, "base"), float(factor), duration(max, "max"), float(jitter))
@@ -60,5 +61,5 @@ class Backoff:
         try:
             full = min(self.base * self.factor ** (failures - 1), self.maximum)
         except OverflowError:
-            full = self.maximum
+            full = self.maximum if self.base else 0
         return round(full * (1 - self.jitter * chance.random()))

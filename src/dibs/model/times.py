@@ -12,6 +12,9 @@ from dibs.errors import ConfigurationError, InvalidJobError
 SECOND = 1_000_000
 """One second in the unit of the database."""
 
+LONGEST = timedelta(days=1000 * 365)
+"""Longest duration: a moment that much later is still a date that Python can name."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -23,7 +26,7 @@ def to_micros(moment: datetime, name: str = "scheduled_at") -> int:
     """Return an aware `moment` as microseconds since 1970 UTC.
 
     Raises:
-        InvalidJobError: `moment` is not a datetime, or is naive.
+        InvalidJobError: `moment` is not a datetime, is naive, or lies outside UTC's calendar.
     """
     if not isinstance(moment, datetime):
         raise InvalidJobError(f"{name}={moment!r}: expected an aware datetime")
@@ -32,7 +35,12 @@ def to_micros(moment: datetime, name: str = "scheduled_at") -> int:
             f"{name}={moment.isoformat()} has no time zone; "
             "pass an aware datetime, for example datetime.now(timezone.utc)"
         )
-    return (moment - _EPOCH) // _MICROSECOND
+    try:
+        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
+    except OverflowError as error:
+        raise InvalidJobError(
+            f"{name}={moment.isoformat()}: expected a moment between the years 1 and 9999 in UTC"
+        ) from error
 
 
 def from_micros(micros: int) -> datetime:
@@ -44,7 +52,8 @@ def duration(value: Duration, name: str, *, minimum: float = 0.0) -> int:
     """Return a duration, given in seconds or as a timedelta, in microseconds.
 
     Raises:
-        ConfigurationError: not a number or timedelta, not finite, or below `minimum` seconds.
+        ConfigurationError: not a number or timedelta, not finite, below `minimum` seconds, or
+            longer than a thousand years.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
         raise ConfigurationError(f"{name}={value!r}: expected seconds or a timedelta")
@@ -54,4 +63,6 @@ def duration(value: Duration, name: str, *, minimum: float = 0.0) -> int:
         raise ConfigurationError(f"{name}={value!r}: {error}") from error
     if delta < timedelta(seconds=minimum):
         raise ConfigurationError(f"{name}={value!r}: expected at least {minimum:g} seconds")
+    if delta > LONGEST:
+        raise ConfigurationError(f"{name}={value!r}: expected at most {LONGEST.days} days")
     return delta // _MICROSECOND

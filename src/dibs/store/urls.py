@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from dibs.errors import ConfigurationError
 
@@ -14,6 +15,9 @@ DEFAULT_URL = "sqlite:///dibs.db"
 EXPECTED = (
     "expected sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database"
 )
+
+_USERINFO = re.compile(r":(?!//)[^/]*@")
+_OPTION = re.compile(r"(password\s*=\s*)(?:'[^']*'|[^&\s]*)", re.IGNORECASE)
 
 Engine = Literal["sqlite", "postgres"]
 
@@ -37,12 +41,13 @@ def parse_url(url: str | None) -> DatabaseUrl:
     """
     url = url if url is not None else os.environ.get("DIBS_URL") or DEFAULT_URL
     if not isinstance(url, str) or "://" not in url:
-        raise ConfigurationError(f"database URL {url!r}: {EXPECTED}")
+        shown = hide_password(url) if isinstance(url, str) else url
+        raise ConfigurationError(f"database URL {shown!r}: {EXPECTED}")
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
         return _sqlite(url, rest)
     if scheme.partition("+")[0] in {"postgresql", "postgres"}:
-        return _postgres(url, rest)
+        return _postgres(rest)
     raise ConfigurationError(f"database URL with scheme {scheme!r}: {EXPECTED}")
 
 
@@ -58,12 +63,19 @@ def _sqlite(url: str, rest: str) -> DatabaseUrl:
     return DatabaseUrl("sqlite", str(Path(path).absolute()), url)
 
 
-def _postgres(url: str, rest: str) -> DatabaseUrl:
+def _postgres(rest: str) -> DatabaseUrl:
     target = f"postgresql://{rest}"
+    display = hide_password(target)
     try:
-        parts = urlsplit(target)
-        password = parts.password
-    except ValueError as error:
-        raise ConfigurationError(f"database URL {url!r}: {error}; {EXPECTED}") from error
-    netloc = parts.netloc.replace(f":{password}@", ":***@") if password else parts.netloc
-    return DatabaseUrl("postgres", target, urlunsplit(parts._replace(netloc=netloc)))
+        urlsplit(target)
+    except ValueError:
+        raise ConfigurationError(
+            f"database URL {display!r}: brackets that don't hold an address; write those in a "
+            f"password as %5B and %5D; {EXPECTED}"
+        ) from None  # the cause may quote the password
+    return DatabaseUrl("postgres", target, display)
+
+
+def hide_password(url: str) -> str:
+    """Return `url` without its password, wherever libpq would find one."""
+    return _OPTION.sub(r"\1***", _USERINFO.sub(":***@", url, count=1))
