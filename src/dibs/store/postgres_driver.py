@@ -13,17 +13,18 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from dibs.errors import SchemaError, StoreError, StoreUnavailableError
 from dibs.store.base import Role
+from dibs.store.postgres_connect import CONNECT_SECONDS, OPTIONS, connect
 from dibs.store.postgres_nudge import Listener, Nudger
 
-CONNECT_SECONDS = 10
 POOL_SIZE = {Role.PRODUCER: 10, Role.WORKER: 4}
 
 WORKER_SETTINGS = (
     # The claim is compiled by JIT for 200 ms at every execution where costs are overestimated.
     "SET jit = off",
-    # Prepared plans made while the tables were empty would scan them whole for minutes.
+    # Plans made while a table was empty, or before it was analyzed, would read it whole; by its
+    # index every table is read only where the statement says, and in the order it says.
     "SET enable_seqscan = off",
-    "SET enable_hashjoin = off",
+    "SET enable_bitmapscan = off",
     "SET enable_mergejoin = off",
     # A hung server or a forgotten lock must end in an error that the loops recover from.
     "SET statement_timeout = '60s'",
@@ -46,7 +47,7 @@ def no_gate() -> AbstractContextManager[None]:
 
 def try_connect(target: str) -> None:
     """Connect once, so that a wrong URL fails at once and by its own words."""
-    psycopg.connect(target, connect_timeout=CONNECT_SECONDS).close()
+    connect(target, "dibs").close()
 
 
 def _check(connection: psycopg.Connection[Any]) -> None:
@@ -96,11 +97,7 @@ def _options(role: Role) -> dict[str, Any]:
         "max_size": POOL_SIZE[role],
         "timeout": CONNECT_SECONDS,
         "reconnect_timeout": 5,
-        "kwargs": {
-            "autocommit": True,
-            "connect_timeout": CONNECT_SECONDS,
-            "application_name": f"dibs-{role.value}",
-        },
+        "kwargs": {"application_name": f"dibs-{role.value}", **OPTIONS},
     }
 
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 
 import psycopg
 
+from dibs.store.postgres_connect import connect
+
 CHANNEL = "dibs"
 GAP_SECONDS = 0.002
 """Shortest time between two notifications of one process."""
@@ -57,13 +59,8 @@ class Nudger:
         while queues := self._next():
             try:
                 if connection is None or connection.closed:
-                    connection = psycopg.connect(
-                        self._target,
-                        autocommit=True,
-                        connect_timeout=5,
-                        application_name="dibs-nudge",
-                        options="-c synchronous_commit=off",
-                    )
+                    connection = connect(self._target, "dibs-nudge")
+                    connection.execute("SET synchronous_commit = off")
                 connection.execute(
                     "SELECT pg_notify(%s, queue) FROM unnest(%s::text[]) AS q (queue)",
                     (CHANNEL, sorted(queues)),
@@ -105,12 +102,7 @@ class Listener:
     def _watch(self) -> None:
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(
-                    self._target,
-                    autocommit=True,
-                    connect_timeout=5,
-                    application_name="dibs-watch",
-                ) as connection:
+                with connect(self._target, "dibs-watch") as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._on_nudge()  # what came while nobody listened
                     self._follow(connection)
@@ -121,6 +113,6 @@ class Listener:
     def _follow(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         while not self._stopped.is_set():
             # Short, so that close() does not wait long; a notification ends it at once.
-            for notification in connection.notifies(timeout=0.5, stop_after=1):
+            for notification in connection.notifies(timeout=0.1, stop_after=1):
                 if notification.payload in self._queues:
                     self._on_nudge()

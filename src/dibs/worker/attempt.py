@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from typing import Any
 
@@ -15,6 +16,9 @@ from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
 from dibs.model.returns import Cancel, Snooze
 from dibs.model.times import duration
 from dibs.store.ops.claim import Claimed
+from dibs.telemetry import log_event
+
+logger = logging.getLogger("dibs.worker")
 
 MESSAGE_LIMIT = 2_000
 TRACEBACK_LIMIT = 20_000
@@ -70,7 +74,12 @@ def ended(value: Any) -> Outcome:
         return Returned(to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode())
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         # The work is done: failing the job now would only repeat it.
-        return Returned(to_json({"unserializable": storable(str(error))}).decode())
+        log_event(
+            logger, logging.WARNING, "result_dropped",
+            f"a result is not stored, because it is not JSON: {error}",
+            result_type=type(value).__name__,
+        )  # fmt: skip
+        return Returned()
 
 
 def failed(error: BaseException) -> Failed:

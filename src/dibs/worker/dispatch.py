@@ -61,8 +61,7 @@ class Dispatcher:
         self.on_room: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._prefetch = Prefetch(self._loop.time())
-        self._buffer: deque[Claimed] = deque()
-        self._buffered_at = 0.0
+        self._buffer: deque[tuple[float, Claimed]] = deque()
         self._running: dict[Key, _Run] = {}
         self._threads = ThreadExecutor(worker, self._ended)
         self._processes = ProcessExecutor(worker, self._ended)
@@ -78,38 +77,41 @@ class Dispatcher:
 
     def held(self) -> set[Key]:
         """Return every claim in the buffer or in a slot."""
-        return {key_of(job) for job in self._buffer} | set(self._running)
+        return {key_of(job) for _, job in self._buffer} | set(self._running)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is held."""
         return self._empty.is_set()
 
+    async def emptied(self) -> None:
+        """Wait until nothing is held."""
+        await self._empty.wait()
+
     def add(self, jobs: list[Claimed]) -> None:
         """Take claimed jobs, in claim order."""
-        if not self._buffer:
-            self._buffered_at = self._loop.time()
-        self._buffer.extend(jobs)
+        now = self._loop.time()
+        self._buffer.extend((now, job) for job in jobs)
         self._fill_slots()
 
     def give_back_overdue(self) -> None:
-        """Give the buffer back where it did not move: slow jobs took the slots meanwhile."""
-        if self._buffer and self._loop.time() - self._buffered_at > OVERDUE:
+        """Give the buffer back where it waits too long: slow jobs took the slots meanwhile."""
+        if self._buffer and self._loop.time() - self._buffer[0][0] > OVERDUE:
             self._prefetch.reset(self._loop.time())
             self.give_back()
 
     def give_back(self) -> None:
         """Give back every claim that has not started."""
         while self._buffer:
-            self._on_end(self._buffer.pop(), Interrupted())
+            _, job = self._buffer.pop()
+            self._on_end(job, Interrupted())
         self._note_empty()
 
     # --- Slots -----------------------------------------------------------------------------
 
     def _fill_slots(self) -> None:
         while self._buffer and len(self._running) < self._concurrency:
-            job = self._buffer.popleft()
-            self._buffered_at = self._loop.time()
+            _, job = self._buffer.popleft()
             run = self._running[key_of(job)] = _Run(job)
             self._empty.clear()
             handler = self._handlers[job.kind]
@@ -148,7 +150,7 @@ class Dispatcher:
         self.give_back()
         if grace > 0:
             try:
-                await asyncio.wait_for(self._empty.wait(), grace)
+                await asyncio.wait_for(self.emptied(), grace)
             except TimeoutError:
                 return
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from dibs.client.handler import Handler
@@ -56,13 +57,9 @@ class Settler(Service):
         """Return every claim that is still to be settled."""
         return set(self._pending)
 
-    async def drained(self, seconds: float) -> bool:
-        """Wait up to `seconds` until all is settled; return whether it is."""
-        try:
-            await asyncio.wait_for(self._empty.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+    async def emptied(self) -> None:
+        """Wait until all is settled."""
+        await self._empty.wait()
 
     async def tick(self) -> float:
         """Flush one batch."""
@@ -78,8 +75,10 @@ class Settler(Service):
         return LEISURE
 
     async def _flush(self, batch: list[tuple[Claimed, Settlement]]) -> None:
+        again = frozenset(job.queue for job, end in batch if isinstance(end, Requeue))
+        settling = replace(job_settle([end for _, end in batch]), nudges=again)
         try:
-            moved = await self._store.arun(job_settle([settlement for _, settlement in batch]))
+            moved = await self._store.arun(settling)
         except StoreUnavailableError:
             raise
         except StoreError as error:

@@ -9,9 +9,10 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from dibs.client.client import Client
 from dibs.errors import ConfigurationError
@@ -160,26 +161,22 @@ class Worker:
         )  # fmt: skip
         tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
         try:
-            await (self._idle(parts) if until_idle else self._stopping.wait())
+            await _first(self._stopping.wait(), *([self._idle(parts)] if until_idle else []))
         finally:
             await self._end(parts, tasks)
             await asyncio.to_thread(watch.close)
 
-    async def _idle(self, parts: _Pipeline) -> None:
-        """Wait until nothing is left to start now, or the worker is told to stop."""
-        while not self._stopping.is_set():
+    @staticmethod
+    async def _idle(parts: _Pipeline) -> None:
+        """Wait until nothing is held and nothing is left that could start now."""
+        while True:
+            await parts.dispatcher.emptied()
+            await parts.settler.emptied()
             parts.fetcher.found_nothing.clear()
             parts.fetcher.poke()
-            stopping = asyncio.create_task(self._stopping.wait())
-            found_nothing = asyncio.create_task(parts.fetcher.found_nothing.wait())
-            await asyncio.wait({stopping, found_nothing}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            found_nothing.cancel()
-            if not parts.dispatcher.idle or not await parts.settler.drained(self._poll):
-                await asyncio.sleep(0.001)  # what runs pokes the fetcher when it ends
-                continue
+            await parts.fetcher.found_nothing.wait()
             due = await parts.store.arun(job_due())
-            if parts.fetcher.found_nothing.is_set() and (due is None or due > 0):
+            if parts.dispatcher.idle and (due is None or due > 0):
                 return
 
     # --- Stopping --------------------------------------------------------------------------
@@ -191,13 +188,9 @@ class Worker:
             worker=self.id,
         )  # fmt: skip
         await _finish_claiming(parts, tasks[parts.fetcher])
-        finish = asyncio.create_task(parts.dispatcher.finish(self._grace))
-        now = asyncio.create_task(self._stop_now.wait())
-        await asyncio.wait({finish, now}, return_when=asyncio.FIRST_COMPLETED)
-        finish.cancel()
-        now.cancel()
+        await _first(parts.dispatcher.finish(self._grace), self._stop_now.wait())
         interrupted = await parts.dispatcher.interrupt()
-        settled = await parts.settler.drained(FAREWELL_SECONDS)
+        settled = await _within(FAREWELL_SECONDS, parts.settler.emptied())
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
@@ -235,6 +228,27 @@ async def _finish_claiming(parts: _Pipeline, fetching: asyncio.Task[None]) -> No
     """End the fetcher; a claim under way is waited for, so that no claimed job is forgotten."""
     parts.fetcher.close()
     await asyncio.wait({fetching}, timeout=FAREWELL_SECONDS)
+
+
+async def _within(seconds: float, wait: Coroutine[Any, Any, object]) -> bool:
+    """Return whether `wait` was over within `seconds`."""
+    try:
+        await asyncio.wait_for(wait, seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of `waits` is over, and give the others up."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: object) -> None:
