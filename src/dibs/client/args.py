@@ -9,16 +9,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NotRequired, Required, get_type_hints
+from typing import Annotated, Any, NotRequired, Required, get_args, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import (
+    CoreConfig,
+    CoreSchema,
+    PydanticSerializationError,
+    SchemaSerializer,
+    SchemaValidator,
+)
 from typing_extensions import TypedDict
 
 from dibs.client.context import JobContext
 from dibs.errors import ConfigurationError, InvalidArgsError
 
 SHOWN_ERRORS = 3
+
+JSON_FORM: CoreConfig = {
+    "ser_json_bytes": "base64",
+    "val_json_bytes": "base64",
+    "ser_json_inf_nan": "strings",
+}
+"""How values that JSON lacks are written and read."""
 
 
 class ArgsSchema:
@@ -39,7 +52,7 @@ class ArgsSchema:
         hints = _hints(handler, kind)
         for name, parameter in self._signature.parameters.items():
             annotation = hints.get(name, Any)
-            if annotation is JobContext:
+            if annotation is JobContext or JobContext in get_args(annotation):
                 self.context_parameter = name
             elif parameter.kind is parameter.VAR_KEYWORD:
                 extra = annotation
@@ -51,7 +64,9 @@ class ArgsSchema:
             else:
                 required = parameter.default is parameter.empty
                 fields[name] = Required[annotation] if required else NotRequired[annotation]
-        self._adapter = _adapter(kind, fields, allow_extra=extra is not None)
+        schema = _schema(kind, fields, extra)
+        self._validator = SchemaValidator(schema, JSON_FORM)
+        self._serializer = SchemaSerializer(schema, JSON_FORM)
         parameters = [
             p for p in self._signature.parameters.values() if p.name != self.context_parameter
         ]
@@ -85,8 +100,14 @@ class ArgsSchema:
             raise InvalidArgsError(
                 self._kind, f"expected an object with the args by name, got {values!r}"
             )
+        if self.context_parameter in values:
+            raise InvalidArgsError(
+                self._kind, f"{self.context_parameter!r} is given by the worker; leave it out"
+            )
         try:
-            return self._adapter.dump_json(self._adapter.validate_python(dict(values))).decode()
+            checked = self._validator.validate_python(dict(values))
+            # By alias and without computed fields, so that pydantic models load again.
+            return self._serializer.to_json(checked, by_alias=True, round_trip=True).decode()
         except ValidationError as error:
             raise InvalidArgsError(self._kind, describe(error)) from error
         except (PydanticSerializationError, RecursionError, UnicodeError) as error:
@@ -99,7 +120,7 @@ class ArgsSchema:
             InvalidArgsError: they no longer fit the annotations.
         """
         try:
-            loaded: dict[str, Any] = self._adapter.validate_json(text)
+            loaded: dict[str, Any] = self._validator.validate_json(text)
         except ValidationError as error:
             raise InvalidArgsError(self._kind, describe(error)) from error
         return loaded
@@ -131,18 +152,35 @@ def _hints(handler: Callable[..., Any], kind: str) -> dict[str, Any]:
         ) from error
 
 
-def _adapter(kind: str, fields: dict[str, Any], *, allow_extra: bool) -> TypeAdapter[Any]:
+class _Rest:
+    """Marks a schema of args whose further ones, for `**kwargs`, have this annotation."""
+
+    def __init__(self, annotation: Any) -> None:
+        self._annotation = annotation
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        args: Any = handler.resolve_ref_schema(schema)
+        args["extras_schema"] = handler.generate_schema(self._annotation)
+        return schema
+
+
+def _schema(kind: str, fields: dict[str, Any], extra: Any) -> CoreSchema:
     make: Any = TypedDict  # its name and fields are known only here, not to a type checker
-    schema = make(f"{kind}_args", fields)
-    schema.__pydantic_config__ = ConfigDict(
-        extra="allow" if allow_extra else "forbid",
+    args = make(f"{kind}_args", fields)
+    args.__pydantic_config__ = ConfigDict(
+        extra="forbid" if extra is None else "allow",
+        # Here for what is nested; validator and serializer are given it for the rest.
         ser_json_bytes="base64",
         val_json_bytes="base64",
         ser_json_inf_nan="strings",
     )
     try:
-        return TypeAdapter(schema)
+        adapter = TypeAdapter(args if extra is None else Annotated[args, _Rest(extra)])
     except Exception as error:  # pydantic has many ways to refuse a type
         raise ConfigurationError(
             f"handler of {kind!r}: an annotation can't be stored as JSON: {error}"
         ) from error
+    return adapter.core_schema

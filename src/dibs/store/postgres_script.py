@@ -23,9 +23,8 @@ def encode(params: Mapping[str, Any]) -> dict[str, Any]:
     bound: dict[str, Any] = {}
     for name, value in params.items():
         if isinstance(value, Rows):
-            columns = zip(*value.rows, strict=True)
-            for column, values in zip(value.columns, columns, strict=True):
-                bound[f"{name}_{column}"] = _array(list(values))
+            for place, column in enumerate(value.columns):
+                bound[f"{name}_{column}"] = _array([row[place] for row in value.rows])
         else:
             bound[name] = _array(value) if isinstance(value, list) else value
     return bound

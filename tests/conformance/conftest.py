@@ -1,0 +1,80 @@
+"""Every case on SQLite and PostgreSQL, sync and async, through one fixture: `face`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from dibs import Dibs
+from dibs.testing import PostgresCluster
+from tests.conformance.face import Face, open_face
+
+OpenFace = Callable[..., Face]
+
+
+@pytest.fixture(scope="session")
+def tables_template(postgres_cluster: PostgresCluster) -> str:
+    """A PostgreSQL database that has the tables, to be copied."""
+    url = postgres_cluster.create_database()
+    app = Dibs(url)
+    app.migrate()
+    app.close()
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture
+def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh database that has the tables, or, as every SQLite file, makes them itself."""
+    if engine == "sqlite":
+        yield request.getfixturevalue("sqlite_url")
+        return
+    cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
+    url = cluster.create_database(template=request.getfixturevalue("tables_template"))
+    yield url
+    cluster.drop_database(url.rpartition("/")[2])
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """Which face of the app a test uses."""
+    return request.param
+
+
+@pytest.fixture
+def new_face(tables_url: str, mode: str) -> Iterator[OpenFace]:
+    """Make faces of apps with options of their own, all on one database; closed at the end."""
+    with ExitStack() as closing:
+
+        def make(url: str = tables_url, **options: Any) -> Face:
+            face = open_face(url, mode, **options)
+            closing.callback(face.close)
+            return face
+
+        yield make
+
+
+@pytest.fixture
+def face(new_face: OpenFace) -> Face:
+    """An app on a fresh database: one engine and one face at a time, four times in all."""
+    return new_face()
+
+
+@pytest.fixture(
+    scope="module", params=["sqlite-sync", "sqlite-async", "postgres-sync", "postgres-async"]
+)
+def lasting_face(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Face]:
+    """Like `face`, shared by a module whose cases don't mind each other's jobs."""
+    engine, mode = request.param.split("-")
+    if engine == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('lasting') / 'dibs.db'}"
+    else:
+        cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
+        url = cluster.create_database(template=request.getfixturevalue("tables_template"))
+    face = open_face(url, mode)
+    yield face
+    face.close()
