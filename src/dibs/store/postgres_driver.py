@@ -50,19 +50,19 @@ def try_connect(target: str) -> None:
     connect(target, "dibs").close()
 
 
-def _check(connection: psycopg.Connection[Any]) -> None:
-    """Refuse an idle connection that the server has closed: its socket became readable."""
+def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Refuse an idle connection that the server has closed, without a round trip.
+
+    An idle connection has nothing to read, unless its end or a notice has arrived.
+    """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
-        raise psycopg.OperationalError("the server closed the connection")
+        connection.pgconn.consume_input()  # raises OperationalError at the end of the stream
 
 
 async def _acheck(connection: psycopg.AsyncConnection[Any]) -> None:
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise psycopg.OperationalError("the server closed the connection")
+    _check(connection)
 
 
 def open_pool(target: str, role: Role) -> Any:

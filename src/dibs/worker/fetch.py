@@ -92,13 +92,12 @@ class Fetcher(Service):
         if admit:
             self._admitted = now
         self._take(found, now)
-        if len(found) == room:
-            return 0.0
+        waiting = len(found) < room
         if self._watch is not None:
-            self._watch.idle(self._dispatcher.idle)
+            self._watch.idle(waiting)
         if not found:
             self.found_nothing.set()
-        return self._pause()
+        return self._pause() if waiting else 0.0
 
     def _pause(self) -> float:
         return self._poll * random.uniform(0.75, 1.25)  # so that workers don't poll in step
