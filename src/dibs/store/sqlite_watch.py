@@ -11,8 +11,8 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
+from dibs.store.ops.workers import watch_probe
 from dibs.store.runner import Script, drive
-from dibs.store.statement import Operation, Statement, Steps
 
 IDLE_SECONDS = 0.002
 """Between two looks while the worker waits for work."""
@@ -74,11 +74,7 @@ class SqliteWatch:
             connection.close()
 
     def _probe(self, connection: sqlite3.Connection) -> tuple[bool, int | None]:
-        calls = self._script.calls(Operation("watch_probe", self._steps, reads=True))
+        calls = self._script.calls(watch_probe(self._queues))
         return drive(
             calls, next(calls), lambda call: connection.execute(call.sql, call.params).fetchall()
         )
-
-    def _steps(self) -> Steps[tuple[bool, int | None]]:
-        ready, due = (yield Statement("watch_probe", {"queues": self._queues}))[0]
-        return bool(ready), due

@@ -89,6 +89,16 @@ def job_due() -> Steps[int | None]:
     return due
 
 
+@operation(reads=True)
+def watch_probe(queues: Sequence[str]) -> Steps[tuple[bool, int | None]]:
+    """Return whether one of `queues` has a ready job, and when the next scheduled job is due.
+
+    Only for SQLite, which cannot tell by itself.
+    """
+    ready, due = (yield Statement("watch_probe", {"queues": list(queues)}, alone=True))[0]
+    return bool(ready), due
+
+
 @operation()
 def job_promote() -> Steps[list[str]]:
     """Make scheduled jobs whose time has come ready; return the queue of each."""
