@@ -85,6 +85,8 @@ class Worker:
         self._grace = duration(grace, "grace") / SECOND
         self._poll = duration(poll, "poll", minimum=0.001) / SECOND
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.started = threading.Event()
+        """Set once it is registered in the database and takes jobs."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._stop_now = asyncio.Event()
@@ -159,6 +161,7 @@ class Worker:
             logger, logging.INFO, "worker_started", f"worker {self.id} serves {self.queues}",
             worker=self.id, queues=self.queues, concurrency=self._concurrency,
         )  # fmt: skip
+        self.started.set()
         tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
         try:
             await _first(self._stopping.wait(), *([self._idle(parts)] if until_idle else []))
