@@ -1,0 +1,68 @@
+"""`dibs stats` and `dibs migrate`: the database as a whole."""
+
+from __future__ import annotations
+
+import click
+
+from dibs.cli.output import json_option, print_json, print_table
+from dibs.cli.target import Target, app_option, url_option
+from dibs.insights import GroupStats, Stats
+from dibs.model.job import State
+
+
+@click.command()
+@app_option
+@url_option
+@json_option
+@click.pass_obj
+def stats(target: Target, as_json: bool) -> None:
+    """Show how many jobs stand where, what waits, and which workers live."""
+    with target.database() as app:
+        found = app.stats()
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: Stats) -> None:
+    whole = GroupStats("all", found.states, found.failed_attempts)
+    for what, groups in (("queue", [*found.queues, whole]), ("kind", found.kinds)):
+        print_table((what, *State, "failed attempts"), map(_row, groups))
+    if found.lines:
+        print_table(
+            ("queue", "priority", "ready", "oldest waits"),
+            (
+                (line.queue, line.priority, line.ready, f"{line.oldest_age.total_seconds():.1f} s")
+                for line in found.lines
+            ),
+        )
+    if not found.workers:
+        click.echo("no worker is alive")
+        return
+    print_table(
+        ("worker", "queues", "concurrency", "since", "last heartbeat"),
+        (
+            (one.id, ", ".join(one.queues), one.concurrency, one.started_at, one.beat_at)
+            for one in found.workers
+        ),
+    )
+
+
+def _row(group: GroupStats) -> tuple[object, ...]:
+    return (group.name, *(group.states[state] for state in State), group.failed_attempts)
+
+
+@click.command()
+@app_option
+@url_option
+@json_option
+@click.pass_obj
+def migrate(target: Target, as_json: bool) -> None:
+    """Create or upgrade the tables; safe from any number of processes at once."""
+    with target.database() as app:
+        ran = app.migrate()
+    if as_json:
+        print_json({"migrations": ran})
+    else:
+        click.echo(f"ran: {' '.join(ran)}" if ran else "the tables are up to date")

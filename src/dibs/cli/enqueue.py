@@ -1,0 +1,52 @@
+"""`dibs enqueue`: one job, by the name of its kind."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import click
+
+from dibs.cli.output import as_text, json_option, print_json
+from dibs.cli.target import Target, app_option
+from dibs.cli.values import json_object, moment, priority
+from dibs.model.job import State
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("args", metavar="JSON", type=json_object, default="{}")
+@app_option
+@click.option("--queue", metavar="NAME", help="Where it goes. [default: the handler's]")
+@click.option(
+    "--priority", type=priority, metavar="P",
+    help="LOW, NORMAL, HIGH, CRITICAL or an integer. [default: the handler's]",
+)  # fmt: skip
+@click.option("--delay", type=float, metavar="S", help="Seconds from now until it may start.")
+@click.option(
+    "--scheduled-at", type=moment, metavar="ISO",
+    help="From when it may start, for example 2030-01-31T08:00:00Z.",
+)  # fmt: skip
+@click.option("--max-attempts", type=int, metavar="N", help="[default: the handler's]")
+@json_option
+@click.pass_obj
+def enqueue(
+    target: Target, /, kind: str, args: dict[str, Any], as_json: bool, **options: Any
+) -> None:
+    """Store a job of KIND with args from a JSON object.
+
+    JSON is checked against the handler; "-" reads it from standard input.
+
+    Example: dibs --app shop:app enqueue send_confirmation '{"order_id": 1}' --priority HIGH
+    """
+    overrides = {name: value for name, value in options.items() if value is not None}
+    with closing(target.load_app()) as app:
+        job = app.enqueue(kind, args, **overrides)
+    if as_json:
+        print_json(job)
+    else:
+        due = f", due {as_text(job.scheduled_at)}" if job.state is State.SCHEDULED else ""
+        click.echo(
+            f"job {job.id} is {job.state}: {job.kind}, queue {job.queue}, "
+            f"priority {job.priority}{due}"
+        )

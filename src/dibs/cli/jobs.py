@@ -1,0 +1,131 @@
+"""`dibs jobs`: list, show and cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from dibs.cli.output import as_text, json_option, print_json, print_table, tracked
+from dibs.cli.target import Target, app_option, url_option
+from dibs.cli.values import JOB_ID
+from dibs.client.jobs import LIST_LIMIT
+from dibs.errors import DibsError, JobNotFoundError, JobStateError
+from dibs.insights import to_json
+from dibs.model.job import Job, State
+from dibs.store.ops.jobs import Attempt
+
+ERRORS_SHOWN = 3
+
+
+@click.group()
+def jobs() -> None:
+    """List, show and cancel jobs."""
+
+
+@jobs.command("list")
+@app_option
+@url_option
+@click.option("--state", type=click.Choice([str(state) for state in State]), help="Only these.")
+@click.option("--kind", metavar="NAME", help="Only of this kind.")
+@click.option("--queue", metavar="NAME", help="Only of this queue.")
+@click.option(
+    "--limit", type=click.IntRange(1, LIST_LIMIT), default=50, show_default=True, metavar="N",
+    help="How many at most.",
+)  # fmt: skip
+@json_option
+@click.pass_obj
+def list_jobs(
+    target: Target,
+    state: str | None,
+    kind: str | None,
+    queue: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List jobs: ready ones in the order they will run, most others the newest first."""
+    with target.database() as app:
+        found = app.jobs.list(state=state, kind=kind, queue=queue, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    columns = ("id", "state", "kind", "queue", "priority", "attempt", "scheduled at", "error")
+    print_table(columns, (_row(job) for job in found))
+    if len(found) == limit:
+        click.echo(f"The first {limit}; --limit shows more.", err=True)
+
+
+def _row(job: Job) -> tuple[object, ...]:
+    attempt = f"{job.attempt}/{job.max_attempts}"
+    error = job.error or job.reason
+    return (
+        job.id, job.state, job.kind, job.queue, job.priority, attempt, job.scheduled_at, error
+    )  # fmt: skip
+
+
+@jobs.command("show")
+@app_option
+@url_option
+@click.argument("job_id", metavar="ID", type=JOB_ID)
+@json_option
+@click.pass_obj
+def show(target: Target, job_id: int, as_json: bool) -> None:
+    """Show a job, with its failed attempts and their tracebacks."""
+    with target.database() as app:
+        job = app.jobs.get(job_id)
+        attempts = app.jobs.attempts(job_id)
+    if as_json:
+        print_json({**to_json(job), "failed_attempts": to_json(attempts)})
+        return
+    for name in job.__dataclass_fields__:
+        value = getattr(job, name)
+        if value is not None:
+            click.echo(f"{name.replace('_', ' '):<14}{as_text(value)}")
+    for attempt in attempts:
+        _show_attempt(attempt)
+
+
+def _show_attempt(attempt: Attempt) -> None:
+    seconds = (attempt.finished_at - attempt.started_at).total_seconds()
+    click.echo(
+        f"\nfailed attempt {attempt.attempt}: {as_text(attempt.started_at)}, {seconds:.3f} s, "
+        f"on {as_text(attempt.worker)}"
+    )
+    click.echo(f"  {as_text(attempt.error_type)}: {as_text(attempt.error)}")
+    for line in attempt.traceback.splitlines():
+        click.echo(f"  {as_text(line)}")
+
+
+@jobs.command("cancel")
+@app_option
+@url_option
+@click.argument("job_ids", metavar="ID...", type=JOB_ID, nargs=-1, required=True)
+@click.option("--reason", help="Kept with the jobs.")
+@json_option
+@click.pass_obj
+def cancel(target: Target, job_ids: Sequence[int], reason: str | None, as_json: bool) -> None:
+    """Cancel jobs that have not started.
+
+    Each is cancelled by itself; if some cannot be, the others are.
+    """
+    cancelled: list[Job] = []
+    refused: dict[int, DibsError] = {}
+    with target.database() as app:
+        for job_id in tracked(list(dict.fromkeys(job_ids)), "Cancelling"):
+            try:
+                cancelled.append(app.jobs.cancel(job_id, reason))
+            except (JobNotFoundError, JobStateError) as error:
+                refused[job_id] = error
+    if as_json:
+        problems = [{"id": job_id, "error": str(error)} for job_id, error in refused.items()]
+        print_json({"cancelled": cancelled, "refused": problems})
+    elif cancelled:
+        click.echo(f"cancelled: {' '.join(str(job.id) for job in cancelled)}")
+    if refused:
+        raise DibsError(_summary(list(refused.values())))
+
+
+def _summary(errors: Sequence[DibsError]) -> str:
+    shown = "; ".join(map(str, errors[:ERRORS_SHOWN]))
+    more = len(errors) - ERRORS_SHOWN
+    return f"{shown}; and {more} more like these" if more > 0 else shown

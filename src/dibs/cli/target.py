@@ -1,0 +1,144 @@
+"""What a command works on: an app, named by --app, or only a database, named by --url."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from operator import attrgetter
+from types import ModuleType
+from typing import Any, TypeVar
+
+import click
+
+from dibs.app import Dibs
+from dibs.cli.failures import Misuse
+from dibs.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Target:
+    """The app and the URL as they were given on the command line."""
+
+    app: str | None = None
+    url: str | None = None
+
+    @property
+    def app_name(self) -> str:
+        """Where the app is, as module:attribute.
+
+        Raises:
+            Misuse: nobody said so.
+        """
+        name = self.app or os.environ.get("DIBS_APP")
+        if self.url is not None:
+            raise Misuse("this needs --app, which names its own database: leave --url out")
+        if not name:
+            raise Misuse(
+                "which app? give --app module:attribute, for example --app shop:app, or set "
+                "$DIBS_APP"
+            )
+        return name
+
+    def load_app(self) -> Dibs:
+        """Import the app.
+
+        Raises:
+            Misuse: it is not named, or not where its name says.
+        """
+        return load_app(self.app_name)
+
+    def database(self) -> AbstractContextManager[Dibs]:
+        """Open the app, or an app without handlers where only a URL is known.
+
+        Raises:
+            Misuse: neither is named, or both.
+        """
+        if self.app is not None and self.url is not None:
+            raise Misuse("--app names its own database: give --app or --url, not both")
+        if self.url is not None:
+            return closing(Dibs(self.url))
+        if self.app or os.environ.get("DIBS_APP"):
+            return closing(self.load_app())
+        if os.environ.get("DIBS_URL"):
+            return closing(Dibs())
+        raise Misuse(
+            "which database? give --app module:attribute or --url URL, or set $DIBS_APP or "
+            "$DIBS_URL"
+        )
+
+
+def app_option(command: F) -> F:
+    """Add --app to a command."""
+    return _target_option(
+        "--app", "MODULE:ATTR", "Where the Dibs object is, for example shop:app. [env: DIBS_APP]"
+    )(command)
+
+
+def url_option(command: F) -> F:
+    """Add --url to a command that needs only the database."""
+    return _target_option("--url", "URL", "The database, in place of --app. [env: DIBS_URL]")(
+        command
+    )
+
+
+def _target_option(flag: str, metavar: str, text: str) -> Callable[[F], F]:
+    def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            setattr(context.find_object(Target), str(option.name), value)
+
+    return click.option(flag, metavar=metavar, help=text, expose_value=False, callback=keep)
+
+
+# --- Importing an app ----------------------------------------------------------------------
+
+
+def load_app(name: str) -> Dibs:
+    """Import the `Dibs` object that `name` (module:attribute) means.
+
+    Raises:
+        Misuse: there is none.
+        ConfigurationError: its module needs a package that is not installed.
+    """
+    module_name, _, path = name.partition(":")
+    parts = [*module_name.split("."), *path.split(".")]
+    if not all(part.isidentifier() for part in parts) or module_name.endswith(".py"):
+        raise Misuse(f"--app {name}: expected module:attribute, for example shop:app")
+    module = _import(name, module_name)
+    try:
+        found = attrgetter(path)(module)
+    except AttributeError as error:
+        raise Misuse(
+            f"--app {name}: module {module_name!r} has no {path!r}{_suggest(module)}"
+        ) from error
+    if not isinstance(found, Dibs):
+        raise Misuse(
+            f"--app {name}: {path!r} is of type {type(found).__name__}, not Dibs{_suggest(module)}"
+        )
+    return found
+
+
+def _import(name: str, module_name: str) -> ModuleType:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(
+                f"--app {name}: importing {module_name!r} failed: {error}; install what it needs"
+            ) from error
+        raise Misuse(
+            f"--app {name}: there is no module {error.name!r} in {here}, nor an installed one"
+        ) from error
+
+
+def _suggest(module: ModuleType) -> str:
+    found = [name for name, value in vars(module).items() if isinstance(value, Dibs)]
+    return f"; did you mean {module.__name__}:{found[0]}?" if found else ""

@@ -1,0 +1,126 @@
+"""`dibs worker`: run jobs, in this process or in several under a supervisor."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, get_args
+
+import click
+
+from dibs.app import Dibs
+from dibs.cli.failures import FAILED, failure_of
+from dibs.cli.target import Target, app_option
+from dibs.telemetry import LogFormat, configure_logging
+from dibs.worker.link import ChildLink
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def _default(option: str) -> Any:
+    return inspect.signature(Dibs.worker).parameters[option].default
+
+
+@click.command()
+@app_option
+@click.option(
+    "--queue", "queues", multiple=True, metavar="NAME",
+    help="Serve this queue; may be given several times. [default: those of the handlers]",
+)  # fmt: skip
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=_default("concurrency"),
+    show_default=True, metavar="N", help="How many jobs run at once, in each process.",
+)  # fmt: skip
+@click.option(
+    "--processes", type=click.IntRange(min=1), metavar="N",
+    help="Run N worker processes and restart those that die. [default: only this process]",
+)  # fmt: skip
+@click.option(
+    "--grace", type=click.FloatRange(min=0), default=_default("grace"), show_default=True,
+    metavar="S", help="Seconds that running jobs have to finish when it stops.",
+)  # fmt: skip
+@click.option(
+    "--poll", type=click.FloatRange(min=0.001), default=_default("poll"), show_default=True,
+    metavar="S", help="Seconds between two looks when no nudge comes.",
+)  # fmt: skip
+@click.option("--until-idle", is_flag=True, help="Stop when nothing is left that could start now.")
+@click.option(
+    "--log-format", type=click.Choice(get_args(LogFormat)), default="text", show_default=True,
+    help="Of the events on standard error.",
+)  # fmt: skip
+@click.option(
+    "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info",
+    show_default=True, help="The least important events to show.",
+)  # fmt: skip
+@click.option("--supervised", type=int, hidden=True, help="The line to the supervisor.")
+@click.pass_obj
+def worker(
+    target: Target, /, processes: int | None, supervised: int | None, log_format: LogFormat,
+    log_level: str, **options: Any,
+) -> None:  # fmt: skip
+    """Run jobs until told to stop.
+
+    The first SIGTERM or SIGINT (Ctrl-C) claims no more jobs and lets running ones finish within
+    the grace time; what doesn't finish goes back to its queue without losing an attempt. The
+    second stops at once.
+    """
+    configure_logging(log_format, getattr(logging, log_level.upper()))
+    if processes is not None:
+        options |= {"log_format": log_format, "log_level": log_level}
+        _supervise(target.app_name, processes, options)
+    elif supervised is not None:
+        with _reporting(ChildLink(supervised)) as link:
+            _work(target, link, **options)
+    else:
+        _work(target, None, **options)
+
+
+def _work(
+    target: Target, link: ChildLink | None, *, queues: Sequence[str], until_idle: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    with closing(target.load_app()) as app:
+        worker = app.worker(queues=list(queues) or None, **options)
+        if link is not None:
+            link.follow(worker)
+        worker.run(until_idle=until_idle)
+
+
+@contextmanager
+def _reporting(link: ChildLink) -> Iterator[ChildLink]:
+    """Leave it to the supervisor to show the error that ends this child."""
+    try:
+        yield link
+    except Exception as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        link.report_failure(failure.message)
+        raise click.exceptions.Exit(failure.exit_code) from error
+
+
+def _supervise(app: str, processes: int, options: Mapping[str, Any]) -> None:
+    from dibs.worker.supervisor import Supervisor
+
+    supervisor = Supervisor(
+        ["--app", app, "worker", *_arguments(options)],
+        processes,
+        grace=options["grace"],
+        until_idle=options["until_idle"],
+    )
+    if not supervisor.run():
+        raise click.exceptions.Exit(FAILED)
+
+
+def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
+    """Return the options of the worker as they are written on a command line."""
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "queues":
+            yield from (f"--queue={queue}" for queue in value)
+        elif value is True:
+            yield flag
+        elif value is not False:
+            yield f"{flag}={value}"
