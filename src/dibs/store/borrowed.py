@@ -9,18 +9,20 @@ statement by itself, the operation gets a transaction of its own on it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from dibs.errors import ConfigurationError
-from dibs.store.borrowed_sqlalchemy import AsyncSqlAlchemyRunner, SqlAlchemyRunner
-from dibs.store.runner import Call, GateFactory, Runner, Script, adrive, drive, first_behind
-from dibs.store.sqlite_errors import translated
+from dibs.store.runner import Call, GateFactory, Runner, Script, adrive, drive
+from dibs.store.sqlite_errors import translated as sqlite_translated
 from dibs.store.statement import Operation, RowList
 from dibs.store.urls import Engine
 
 R = TypeVar("R")
+
+THEIRS = "the connection's database"
+"""How errors name the database of a caller's connection."""
 
 
 class SyncOnly:
@@ -62,12 +64,16 @@ class SqliteRunner(SyncOnly):
         """Carry `operation` out in the caller's transaction; begin one where none is open."""
         calls = self._script.calls(operation)
         first = next(calls)
-        with translated("the connection's database"), self._transaction():
-            return drive(calls, first, first_behind(self._gate, self._execute))
+        with sqlite_translated(THEIRS), self._transaction():
+            return drive(calls, first, self._execute)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Join the open transaction, or begin one; end it only where the caller can't."""
+        """Join the open transaction, or begin one; end it only where the caller can't.
+
+        Only a new one waits at the gate: an open one may hold the write lock already, which
+        whoever is at the gate waits for.
+        """
         if self._connection.in_transaction:
             yield
             return
@@ -108,18 +114,32 @@ class AiosqliteRunner(AsyncOnly):
         """Carry `operation` out in the caller's transaction; begin one where none is open."""
         calls = self._script.calls(operation)
         first = next(calls)
-        with translated("the connection's database"):
-            begin = not self._connection.in_transaction
-            if begin:
-                await self._connection.execute("BEGIN IMMEDIATE")
-            result = await adrive(calls, first, self._execute)
-            if begin and commits_by_itself(self._connection):
-                await self._connection.commit()
-            return result
+        with sqlite_translated(THEIRS):
+            async with self._transaction():
+                return await adrive(calls, first, self._execute)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        """Like the sync one, but without the gate, which would block the event loop."""
+        if self._connection.in_transaction:
+            yield
+            return
+        await self._connection.execute("BEGIN IMMEDIATE")
+        if not commits_by_itself(self._connection):
+            yield
+            return
+        try:
+            yield
+        except BaseException:
+            await self._connection.execute("ROLLBACK")
+            raise
+        await self._connection.execute("COMMIT")
 
     async def _execute(self, call: Call) -> RowList:
-        async with self._connection.execute(call.sql, call.params) as cursor:
-            return [tuple(row) for row in await cursor.fetchall()]
+        async with self._connection.cursor() as cursor:
+            cursor.row_factory = None
+            await cursor.execute(call.sql, call.params)
+            return list(await cursor.fetchall())
 
 
 class PsycopgRunner(SyncOnly):
@@ -134,6 +154,8 @@ class PsycopgRunner(SyncOnly):
         """Carry `operation` out in the caller's transaction, or in one of its own."""
         from psycopg.rows import tuple_row
 
+        from dibs.store.postgres_driver import translated
+
         calls = self._script.calls(operation)
         first = next(calls)
 
@@ -142,10 +164,11 @@ class PsycopgRunner(SyncOnly):
                 cursor.execute(call.sql, call.params or None)
                 return cursor.fetchall() if cursor.description else []
 
-        if first.alone or not self._connection.autocommit:
-            return drive(calls, first, execute)
-        with self._connection.transaction():
-            return drive(calls, first, execute)
+        with translated(THEIRS):
+            if first.alone or not self._connection.autocommit:
+                return drive(calls, first, execute)
+            with self._connection.transaction():
+                return drive(calls, first, execute)
 
 
 class AsyncPsycopgRunner(AsyncOnly):
@@ -160,6 +183,8 @@ class AsyncPsycopgRunner(AsyncOnly):
         """Carry `operation` out in the caller's transaction, or in one of its own."""
         from psycopg.rows import tuple_row
 
+        from dibs.store.postgres_driver import translated
+
         calls = self._script.calls(operation)
         first = next(calls)
 
@@ -168,10 +193,11 @@ class AsyncPsycopgRunner(AsyncOnly):
                 await cursor.execute(call.sql, call.params or None)
                 return await cursor.fetchall() if cursor.description else []
 
-        if first.alone or not self._connection.autocommit:
-            return await adrive(calls, first, execute)
-        async with self._connection.transaction():
-            return await adrive(calls, first, execute)
+        with translated(THEIRS):
+            if first.alone or not self._connection.autocommit:
+                return await adrive(calls, first, execute)
+            async with self._connection.transaction():
+                return await adrive(calls, first, execute)
 
 
 def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -> Runner:
@@ -180,22 +206,33 @@ def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -
     Raises:
         ConfigurationError: of another engine than the app's, or of an unknown driver.
     """
+    # By the names of its classes' modules, so that only drivers in use are imported.
     modules = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
-    asynchronous = any(
-        base.__name__.lower().startswith("async") for base in type(connection).__mro__
-    )
     if "sqlalchemy" in modules:
-        kind = AsyncSqlAlchemyRunner if asynchronous else SqlAlchemyRunner
-        return kind(connection, engine, gate)
-    if isinstance(connection, sqlite3.Connection):
+        from dibs.store import borrowed_sqlalchemy as alchemy
+
+        if isinstance(connection, alchemy.SYNC):
+            return alchemy.SqlAlchemyRunner(connection, engine, script, gate)
+        if isinstance(connection, alchemy.ASYNC):
+            return alchemy.AsyncSqlAlchemyRunner(connection, engine, script, gate)
+    elif isinstance(connection, sqlite3.Connection):
         _check_engine("sqlite", engine)
         return SqliteRunner(connection, script, gate)
-    if "aiosqlite" in modules:
-        _check_engine("sqlite", engine)
-        return AiosqliteRunner(connection, script)
-    if "psycopg" in modules:
-        _check_engine("postgres", engine)
-        return (AsyncPsycopgRunner if asynchronous else PsycopgRunner)(connection, script)
+    elif "aiosqlite" in modules:
+        import aiosqlite
+
+        if isinstance(connection, aiosqlite.Connection):
+            _check_engine("sqlite", engine)
+            return AiosqliteRunner(connection, script)
+    elif "psycopg" in modules:
+        import psycopg
+
+        if isinstance(connection, psycopg.Connection):
+            _check_engine("postgres", engine)
+            return PsycopgRunner(connection, script)
+        if isinstance(connection, psycopg.AsyncConnection):
+            _check_engine("postgres", engine)
+            return AsyncPsycopgRunner(connection, script)
     raise ConfigurationError(
         f"connection={connection!r}: expected a connection of sqlite3, aiosqlite or psycopg, "
         "or a connection or session of SQLAlchemy"
