@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dibs import Dibs
 from dibs.errors import MissingDependencyError
 from dibs.testing import PostgresCluster
 
@@ -57,3 +60,17 @@ def engine(request: pytest.FixtureRequest) -> str:
 def database_url(engine: str, request: pytest.FixtureRequest) -> str:
     """A fresh, empty database; a test that asks for it runs once on each engine."""
     return request.getfixturevalue(f"{engine}_url")
+
+
+@pytest.fixture
+def new_app(database_url: str) -> Iterator[Callable[..., Dibs]]:
+    """Make apps with options of their own on one database with tables; closed at the end."""
+    with ExitStack() as closing:
+
+        def make(**options: Any) -> Dibs:
+            app = Dibs(database_url, **options)
+            closing.callback(app.close)
+            app.migrate()
+            return app
+
+        yield make

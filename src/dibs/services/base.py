@@ -49,13 +49,17 @@ class Service:
             if pause <= 0 or self._closed:
                 continue
             try:
-                await asyncio.wait_for(self._poked.wait(), pause)
+                # Not wait_for: before Python 3.12 it may swallow a cancellation, and the loop would
+                # go on for ever.
+                async with asyncio.timeout(pause):
+                    await self._poked.wait()
             except TimeoutError:
                 continue
 
     async def _guarded_tick(self) -> float:
         try:
-            pause = await asyncio.wait_for(self.tick(), TICK_SECONDS)
+            async with asyncio.timeout(TICK_SECONDS):
+                pause = await self.tick()
         except (DibsError, TimeoutError) as error:
             self._log_failure(logging.WARNING, error)
         except Exception as error:

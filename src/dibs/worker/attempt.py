@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import traceback
 from typing import Any
@@ -50,7 +51,9 @@ async def attempt_async(handler: Handler[..., Any], job: Claimed, worker: str) -
     """Run an async handler; only a cancellation gets out."""
     try:
         return ended(await handler.function(**call_args(handler, job, worker)))
-    except Exception as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # SystemExit would end the event loop, and the worker with it
         return failed(error)
 
 

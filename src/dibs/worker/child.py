@@ -51,9 +51,9 @@ def serve(connection: Connection) -> None:
     while True:
         try:
             message = connection.recv_bytes()
-        except (EOFError, OSError):
+            connection.send_bytes(encode_outcome(_run(message)))
+        except (EOFError, OSError):  # the parent is gone; others will rescue the job
             return
-        connection.send_bytes(encode_outcome(_run(message)))
 
 
 def _run(message: bytes) -> Outcome:

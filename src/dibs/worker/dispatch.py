@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -116,7 +117,11 @@ class Dispatcher:
             self._empty.clear()
             handler = self._handlers[job.kind]
             if handler.executor == "async":
-                run.task = self._loop.create_task(self._run_async(handler, job))
+                # A context of its own, as in a thread: by default a task inherits the context that
+                # makes it, and that is often the task of the job that ended before.
+                run.task = self._loop.create_task(
+                    self._run_async(handler, job), context=contextvars.Context()
+                )
             elif handler.executor == "thread":
                 self._threads.start(handler, job)
             else:

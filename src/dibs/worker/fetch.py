@@ -68,11 +68,20 @@ class Fetcher(Service):
         self._claiming = False
         self._admitted = float("-inf")
         self._reported: dict[str, float] = {}
-        self.found_nothing = asyncio.Event()
+        self._question: asyncio.Future[bool] | None = None
 
     def follow(self, watch: Watch) -> None:
         """Tell `watch` from now on whether the worker is idle."""
         self._watch = watch
+
+    def ask(self) -> asyncio.Future[bool]:
+        """Have a claim that starts from now on tell whether nothing was held and none found.
+
+        A claim that is under way does not count: it may have looked before the last settlement.
+        """
+        self._question = asyncio.get_running_loop().create_future()
+        self.poke()
+        return self._question
 
     async def tick(self) -> float:
         """Claim once, as much as there is room for."""
@@ -83,20 +92,24 @@ class Fetcher(Service):
         if not room:
             return self._pause()
         now = asyncio.get_running_loop().time()
-        admit = now - self._admitted >= ADMIT_SECONDS
+        question = self._question
+        quiet = question is not None and self._dispatcher.idle and not self._settling()
+        admit = question is not None or now - self._admitted >= ADMIT_SECONDS
         self._claiming = True
-        found = await self._store.arun(
+        found, admitted = await self._store.arun(
             job_claim(self._worker, self._queues, self._kinds, room, admit=admit)
         )
         self._claiming = False
         if admit:
-            self._admitted = now
+            self._admitted = now if admitted < room else float("-inf")
         self._take(found, now)
         waiting = len(found) < room
         if self._watch is not None:
             self._watch.idle(waiting)
-        if not found:
-            self.found_nothing.set()
+        if question is not None:
+            self._question = None
+            if not question.cancelled():
+                question.set_result(quiet and not found)
         return self._pause() if waiting else 0.0
 
     def _pause(self) -> float:
@@ -105,7 +118,6 @@ class Fetcher(Service):
     def _take(self, found: list[Claimed], now: float) -> None:
         jobs = [job for job in found if job.claim is not None]
         if jobs:
-            self.found_nothing.clear()
             self._dispatcher.add(jobs)
         if len(jobs) < len(found):
             self._report(Counter((job.kind, job.queue) for job in found if job.claim is None), now)

@@ -35,7 +35,7 @@ class ProcessExecutor:
 
     def start(self, handler: Handler[..., Any], job: Claimed) -> None:
         """Run a job in an idle child, or in a new one."""
-        found = self._idle.pop() if self._idle else _Child(self._context)
+        found = self._idle_child() or _Child(self._context)
         self._busy.add(found)
         found.job = job
         self._loop.add_reader(found.connection.fileno(), self._ended, found)
@@ -43,6 +43,15 @@ class ProcessExecutor:
             found.connection.send_bytes(child.encode_job(handler, job, self._worker))
         except OSError:  # it died while idle; its end of file is reported by the reader
             return
+
+    def _idle_child(self) -> _Child | None:
+        """Return a child that waits for work; clear away those that died while they waited."""
+        while self._idle:
+            found = self._idle.pop()
+            if not found.connection.poll():  # an idle child says nothing: it is the end of file
+                return found
+            found.reap()
+        return None
 
     def _ended(self, found: _Child) -> None:
         self._loop.remove_reader(found.connection.fileno())

@@ -175,9 +175,8 @@ class Worker:
         while True:
             await parts.dispatcher.emptied()
             await parts.settler.emptied()
-            parts.fetcher.found_nothing.clear()
-            parts.fetcher.poke()
-            await parts.fetcher.found_nothing.wait()
+            if not await parts.fetcher.ask():
+                continue
             due = await parts.store.arun(job_due())
             if parts.dispatcher.idle and (due is None or due > 0):
                 return

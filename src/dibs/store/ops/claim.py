@@ -38,11 +38,12 @@ class Claimed(NamedTuple):
 @operation()
 def job_claim(
     worker: str, queues: Sequence[str], kinds: Sequence[str], count: int, *, admit: bool = False
-) -> Steps[list[Claimed]]:
+) -> Steps[tuple[list[Claimed], int]]:
     """Take up to `count` ready jobs of `queues` for `worker`, in claim order.
 
     Jobs of kinds other than `kinds` are blocked, so that they hold up nobody, until a worker
-    that knows their kind admits them; they are returned without a claim.
+    that knows their kind admits them; they are returned without a claim. Also returns how many
+    blocked jobs were admitted: as many as asked for means that there may be more.
 
     Args:
         worker: who will run them.
@@ -52,7 +53,6 @@ def job_claim(
         admit: first make blocked jobs of `kinds` ready again, in the same transaction.
     """
     front = {"queues": list(queues), "kinds": list(kinds), "count": count}
-    if admit:
-        yield Statement("job_admit", front)
+    admitted = (yield Statement("job_admit", front))[0][0] if admit else 0
     rows = yield Statement("job_claim", {"worker": worker, **front}, alone=not admit)
-    return [Claimed(*row) for row in rows]
+    return [Claimed(*row) for row in rows], admitted

@@ -1,0 +1,42 @@
+"""The database itself, past the app: what it holds, by its own word."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import psycopg
+
+
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """Execute one statement that both engines understand, and return its rows."""
+    if url.startswith("sqlite:"):
+        path = url.removeprefix("sqlite:///")
+        # The app's gates don't hold this connection back, so it waits for locks itself.
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as file:
+            return file.execute(sql).fetchall()
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(sql)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+
+def misplaced(url: str) -> list[tuple[Any, ...]]:
+    """Return the live jobs that don't stand in exactly one place, and places without a job."""
+    return query(
+        url,
+        """
+        WITH place (job_id) AS (
+            SELECT job_id FROM dibs_scheduled UNION ALL SELECT job_id FROM dibs_blocked
+            UNION ALL SELECT job_id FROM dibs_ready UNION ALL SELECT job_id FROM dibs_running
+            UNION ALL SELECT job_id FROM dibs_dead
+        )
+        SELECT id, 'record', COUNT(job_id) FROM dibs_jobs LEFT JOIN place ON job_id = id
+        GROUP BY id HAVING COUNT(job_id) <> 1
+        UNION ALL
+        SELECT job_id, 'place', 0 FROM place LEFT JOIN dibs_jobs ON id = job_id WHERE id IS NULL
+        UNION ALL
+        SELECT h.id, 'history', COUNT(*) FROM dibs_history AS h LEFT JOIN dibs_jobs AS j
+        ON j.id = h.id GROUP BY h.id HAVING COUNT(*) <> 1 OR COUNT(j.id) <> 0
+        """,
+    )

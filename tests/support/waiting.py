@@ -1,0 +1,27 @@
+"""Wait for what happens, never for time to pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+WITHIN = 30.0
+"""Seconds that only end a failure: far more than anything needs that works."""
+LOOK_SECONDS = 0.005
+"""Between two looks at what is waited for."""
+
+
+def eventually(probe: Callable[[], T], what: str, *, within: float = WITHIN) -> T:
+    """Return the first true value of `probe`.
+
+    Raises:
+        AssertionError: it had none within `within` seconds.
+    """
+    deadline = time.monotonic() + within
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"waited {within:g} s in vain for {what}"
+        time.sleep(LOOK_SECONDS)  # the pause between two looks
+    return found
