@@ -8,6 +8,8 @@ from typing import Any
 
 import psycopg
 
+from tests.support.waiting import eventually
+
 
 def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     """Execute one statement that both engines understand, and return its rows."""
@@ -19,6 +21,16 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(sql)  # type: ignore[arg-type]
         return cursor.fetchall() if cursor.description else []
+
+
+def wait_until_ended(url: str, *, within: float) -> None:
+    """Wait until no job is left that has not completed or been cancelled."""
+    eventually(
+        lambda: query(url, "SELECT COUNT(*) FROM dibs_jobs") == [(0,)],
+        "all jobs to end",
+        within=within,
+        every=0.1,
+    )
 
 
 def misplaced(url: str) -> list[tuple[Any, ...]]:

@@ -11,11 +11,13 @@ T = TypeVar("T")
 WITHIN = 30.0
 """Seconds that only end a failure: far more than anything needs that works."""
 LOOK_SECONDS = 0.005
-"""Between two looks at what is waited for."""
+"""Between two looks at what is waited for, by default."""
 
 
-def eventually(probe: Callable[[], T], what: str, *, within: float = WITHIN) -> T:
-    """Return the first true value of `probe`.
+def eventually(
+    probe: Callable[[], T], what: str, *, within: float = WITHIN, every: float = LOOK_SECONDS
+) -> T:
+    """Return the first true value of `probe`; `every` is longer where looking costs something.
 
     Raises:
         AssertionError: it had none within `within` seconds.
@@ -23,5 +25,5 @@ def eventually(probe: Callable[[], T], what: str, *, within: float = WITHIN) -> 
     deadline = time.monotonic() + within
     while not (found := probe()):
         assert time.monotonic() < deadline, f"waited {within:g} s in vain for {what}"
-        time.sleep(LOOK_SECONDS)  # the pause between two looks
+        time.sleep(every)  # the pause between two looks
     return found

@@ -1,0 +1,130 @@
+"""Real worker processes of `tests.support.recorder`: started, watched, stopped, killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.recorder import Entry, entries
+from tests.support.waiting import WITHIN, eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+class WorkerProcess:
+    """One worker process; its log, one JSON object per line, goes to a file."""
+
+    def __init__(self, folder: Path, number: int, options: dict[str, Any]) -> None:
+        self.log = folder / f"worker-{number}.log"
+        environment = {**os.environ, "RECORDER": json.dumps(options)}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "tests.support.recorder"],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.pid = self.process.pid
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Return what it logged; every line has to be one JSON object."""
+        whole = self.log.read_text().rpartition("\n")[0]
+        found = [json.loads(line) for line in whole.splitlines()]
+        return [event for event in found if name in {None, event["event"]}]
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """Return what it logged at level warning and above."""
+        return [event for event in self.events() if event["level"] not in {"debug", "info"}]
+
+    def wait_for(self, name: str) -> dict[str, Any]:
+        """Wait until it logs an event."""
+
+        def found() -> list[dict[str, Any]]:
+            events = self.events(name)
+            assert events or self.process.poll() is None, f"it ended:\n{self.log.read_text()}"
+            return events
+
+        return eventually(found, f"{name} in {self.log}")[-1]
+
+    @property
+    def id(self) -> str:
+        """The worker's id, once it has started."""
+        return str(self.wait_for("worker_started")["worker"])
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, within: float = WITHIN) -> int:
+        """Wait for its end and return its exit code."""
+        return self.process.wait(within)
+
+    def stop(self, within: float = WITHIN) -> int:
+        """Have it stop gracefully."""
+        self.send(signal.SIGTERM)
+        return self.wait(within)
+
+
+class Crew:
+    """Worker processes on one database; none outlives the `with` block."""
+
+    def __init__(self, url: str, folder: Path, **options: Any) -> None:
+        """Prepare workers.
+
+        Args:
+            url: their database.
+            folder: where they write.
+            options: `app` and `worker`, arguments for each, and `until_idle`.
+        """
+        self.folder = folder
+        self.workers: list[WorkerProcess] = []
+        self._options = {"url": url, "folder": str(folder), **options}
+        self._closing = ExitStack()
+
+    def start(self, count: int = 1, **options: Any) -> list[WorkerProcess]:
+        """Start more workers, and return when all of them serve."""
+        new = []
+        for _ in range(count):
+            worker = WorkerProcess(self.folder, len(self.workers), {**self._options, **options})
+            self._closing.callback(_end, worker)
+            self.workers.append(worker)
+            new.append(worker)
+        for worker in new:
+            worker.wait_for("worker_started")
+        return new
+
+    def stop(self) -> list[int]:
+        """Stop all that still run, gracefully and at once, and return their exit codes."""
+        running = [worker for worker in self.workers if worker.process.poll() is None]
+        for worker in running:
+            worker.send(signal.SIGTERM)
+        return [worker.wait() for worker in running]
+
+    def entries(self, event: str = "start") -> list[Entry]:
+        """Return what the handlers of all workers wrote down about one kind of event."""
+        return [entry for entry in entries(self.folder) if entry.event == event]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.close()
+
+
+def _end(worker: WorkerProcess) -> None:
+    if worker.process.poll() is None:
+        worker.process.kill()
+    worker.process.wait()

@@ -1,0 +1,119 @@
+"""An app whose handlers write down what they do, and a worker process for it.
+
+`python -m tests.support.recorder` runs a worker with the options in `$RECORDER`. Every handler
+appends one line per event to a file of its own process, in one write, so that what a process did
+can be read even after it was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dibs import Backoff, Dibs, JobContext
+from dibs.telemetry import configure_logging
+
+OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
+FOLDER = Path(OPTIONS.get("folder", "."))
+
+app = Dibs(OPTIONS.get("url", "sqlite:///never-opened.db"), **OPTIONS.get("app", {}))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: something began or ended."""
+
+    event: str
+    job_id: int
+    attempt: int
+    worker: str
+    at: int
+
+
+_files: dict[int, int] = {}
+
+
+def write_down(event: str, ctx: JobContext) -> None:
+    file = _files.get(os.getpid())
+    if file is None:
+        path = FOLDER / f"{os.getpid()}.entries"
+        file = _files[os.getpid()] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    line = f"{event} {ctx.job_id} {ctx.attempt} {ctx.worker} {time.monotonic_ns()}\n"
+    os.write(file, line.encode())
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Return what all processes wrote down, in the order of time."""
+    found = []
+    for path in folder.glob("*.entries"):
+        for line in path.read_text().splitlines():
+            event, job_id, attempt, worker, at = line.split(" ")
+            found.append(Entry(event, int(job_id), int(attempt), worker, int(at)))
+    return sorted(found, key=lambda entry: entry.at)
+
+
+@app.job
+async def record(ctx: JobContext) -> str:
+    """Leave one line, and the worker's id as the result."""
+    write_down("start", ctx)
+    return ctx.worker
+
+
+@app.job
+async def record_slowly(ctx: JobContext, seconds: float) -> str:
+    write_down("start", ctx)
+    await asyncio.sleep(seconds)  # the work
+    write_down("end", ctx)
+    return ctx.worker
+
+
+@app.job
+def record_in_thread(ctx: JobContext, seconds: float) -> str:
+    write_down("start", ctx)
+    time.sleep(seconds)  # the work
+    write_down("end", ctx)
+    return ctx.worker
+
+
+@app.job(executor="process")
+def record_in_child(ctx: JobContext, seconds: float) -> str:
+    write_down("start", ctx)
+    time.sleep(seconds)  # the work
+    write_down("end", ctx)
+    return ctx.worker
+
+
+@app.job
+async def stubborn(ctx: JobContext) -> None:
+    """Refuse to be cancelled."""
+    write_down("start", ctx)
+    while True:
+        try:
+            await asyncio.sleep(60)  # until cancelled, again and again
+        except asyncio.CancelledError:
+            continue
+
+
+@app.job(max_attempts=2, backoff=Backoff.exponential(base=0))
+async def record_and_fail(ctx: JobContext) -> None:
+    write_down("start", ctx)
+    raise ValueError("as always")
+
+
+def main() -> None:
+    configure_logging("json", logging.DEBUG if OPTIONS.get("debug") else logging.INFO)
+    app.worker(**OPTIONS.get("worker", {})).run(until_idle=OPTIONS.get("until_idle", False))
+    app.close()
+
+
+if __name__ == "__main__":
+    # By its own name, so that children and the worker mean the same handlers.
+    from tests.support import recorder
+
+    recorder.main()
