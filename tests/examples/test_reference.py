@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sqlite3
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,17 @@ def test_states_are_drawn_as_in_the_model():
 
 
 # --- The map of the code --------------------------------------------------------------------
+
+
+def test_import_rules_are_those_that_are_checked():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    checked = [re.findall(r"\w+", layer) for layer in layers]
+    for page in ("ARCHITECTURE.md", "CONTRIBUTING.md"):
+        rule = re.search(r"cli → [\w→,\s]*errors", prose(ROOT / page))
+        assert rule, f"{page} does not tell who may import whom"
+        told = [re.findall(r"\w+", layer) for layer in rule[0].split("→")]
+        assert told == checked, page
 
 
 @pytest.mark.parametrize("page", [ROOT / "ARCHITECTURE.md", *sorted((DOCS / "adr").glob("*.md"))])
