@@ -66,7 +66,8 @@ class Script:
                 used = {name: params[name] for name in step.params}
                 rows = yield Call(step.sql, used, statement.alone)
                 if step.keep:
-                    params |= self.encode({step.keep: [row[0] for row in rows]})
+                    kept = self.encode({step.keep: [row[0] for row in rows]})
+                    params = kept | params  # the time stays that of the first step
 
 
 def drive(calls: Calls[R], first: Call, execute: Callable[[Call], RowList]) -> R:
