@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,26 +66,36 @@ async def record(ctx: JobContext) -> str:
     return ctx.worker
 
 
+def _work(seconds: float, go: bool) -> Iterator[float]:
+    """Yield the pauses that work consists of, until the file `go` exists if that is asked for."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not (go and (FOLDER / "go").exists()):
+        yield min(left, 0.02) if go else left
+
+
 @app.job
-async def record_slowly(ctx: JobContext, seconds: float) -> str:
+async def record_slowly(ctx: JobContext, seconds: float, go: bool = False) -> str:
     write_down("start", ctx)
-    await asyncio.sleep(seconds)  # the work
+    for pause in _work(seconds, go):
+        await asyncio.sleep(pause)
     write_down("end", ctx)
     return ctx.worker
 
 
 @app.job
-def record_in_thread(ctx: JobContext, seconds: float) -> str:
+def record_in_thread(ctx: JobContext, seconds: float, go: bool = False) -> str:
     write_down("start", ctx)
-    time.sleep(seconds)  # the work
+    for pause in _work(seconds, go):
+        time.sleep(pause)
     write_down("end", ctx)
     return ctx.worker
 
 
 @app.job(executor="process")
-def record_in_child(ctx: JobContext, seconds: float) -> str:
+def record_in_child(ctx: JobContext, seconds: float, go: bool = False) -> str:
     write_down("start", ctx)
-    time.sleep(seconds)  # the work
+    for pause in _work(seconds, go):
+        time.sleep(pause)
     write_down("end", ctx)
     return ctx.worker
 

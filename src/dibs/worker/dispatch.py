@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from dibs.client.handler import Handler
 from dibs.model.lifecycle import Interrupted, Outcome
 from dibs.model.prefetch import OVERDUE, Prefetch
 from dibs.store.ops.claim import Claimed
+from dibs.telemetry import log_event
 from dibs.worker.attempt import attempt_async, failed
 from dibs.worker.processes import ProcessExecutor
 from dibs.worker.threads import ThreadExecutor
+
+logger = logging.getLogger("dibs.worker")
 
 Key = tuple[int, int | None]
 """A job's id and the number of its claim."""
@@ -174,7 +178,24 @@ class Dispatcher:
         if tasks:
             await asyncio.wait(tasks, timeout=UNCANCELLED_SECONDS)
         for run in runs:
+            if run.task is not None and not run.task.done():
+                _leave_behind(run.job, run.task)
             self._ended(run.job, Interrupted())
         self._processes.kill()
         self._threads.abandon()
         return len(runs)
+
+
+def _leave_behind(job: Claimed, task: asyncio.Task[None]) -> None:
+    """Let the event loop end without a handler that refuses to be cancelled.
+
+    `asyncio.run` waits for every task it knows, and would wait for this one for ever.
+    """
+    asyncio.tasks._unregister_task(task)
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    log_event(
+        logger, logging.WARNING, "handler_left_behind",
+        f"job {job.id} goes back to its queue, but its handler does not end when it is cancelled; "
+        "let CancelledError out of it",
+        job_id=job.id, kind=job.kind,
+    )  # fmt: skip
