@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format bench clean
+.PHONY: help venv demo test chaos lint format bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ demo: $(READY) ## show orders and their jobs run; URL=postgresql://... or POSTGR
 
 test: $(READY) ## run the tests; ARGS='-k priority' for some of them
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(READY) ## run the tests that take long: more load, more faults
+	@$(BIN)/python -m pytest -m chaos $(ARGS)
 
 lint: $(READY) ## check format, style, types and import directions
 	@$(BIN)/ruff format --check --quiet .

@@ -128,3 +128,48 @@ def _end(worker: WorkerProcess) -> None:
     if worker.process.poll() is None:
         worker.process.kill()
     worker.process.wait()
+
+
+class Producers:
+    """Processes of `tests.support.producer`, all enqueueing at once; none outlives the block."""
+
+    def __init__(self, url: str, folder: Path, count: int, seconds: float, *flags: str) -> None:
+        command = [sys.executable, "-W", "error", "-m", "tests.support.producer"]
+        self._outputs = [folder / f"producer-{number}.ids" for number in range(count)]
+        self._errors = [path.with_suffix(".err") for path in self._outputs]
+        self._seconds = seconds
+        self.processes = []
+        for output, error in zip(self._outputs, self._errors, strict=True):
+            with output.open("wb") as out, error.open("wb") as err:
+                self.processes.append(
+                    subprocess.Popen(
+                        [*command, url, str(seconds), *flags],
+                        cwd=ROOT,
+                        stdin=subprocess.DEVNULL,
+                        stdout=out,
+                        stderr=err,
+                    )
+                )
+
+    def acknowledged(self) -> list[int]:
+        """Return the ids of the jobs that were promised so far."""
+        return [int(line) for path in self._outputs for line in path.read_text().split()]
+
+    def finish(self) -> tuple[list[int], list[str]]:
+        """Wait for their end; return their exit codes and what they said on standard error."""
+        codes = [process.wait(self._seconds + WITHIN) for process in self.processes]
+        return codes, [path.read_text() for path in self._errors]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
