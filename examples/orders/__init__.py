@@ -1,0 +1,1 @@
+"""A small shop: its API answers at once and leaves the slow work to jobs."""
