@@ -28,9 +28,8 @@ def job_enqueue(jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
     """Store `jobs`, all or none, and return what became of each, in the order given."""
     stored: list[Stored] = []
     alone = len(jobs) <= CHUNK
-    for start in range(
-        0, max(1, len(jobs)), CHUNK
-    ):  # none, too, takes a statement: runners need one
+    # None, too, takes a statement: runners need one.
+    for start in range(0, max(1, len(jobs)), CHUNK):
         table = Rows(_COLUMNS, [_row(job) for job in jobs[start : start + CHUNK]])
         rows = yield Statement("job_enqueue", {"jobs": table}, alone)
         stored += [Stored(id_, at, created, State(state)) for id_, at, created, state in rows]

@@ -21,7 +21,8 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
     An id that is missing had lost its claim: the job was rescued meanwhile, and nothing of the
     late settlement took effect.
     """
-    statements = list(_statements(settlements))
+    # None, too, takes a statement: runners need one.
+    statements = list(_statements(settlements)) or [("job_finish", Rows(_FINISH, []))]
     moved: set[int] = set()
     for name, table in statements:
         rows = yield Statement(name, {"rows": table}, alone=len(statements) == 1)

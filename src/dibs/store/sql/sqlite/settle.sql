@@ -61,12 +61,14 @@ SET claim = s.claim, attempt = j.attempt + s.counted, crashes = j.crashes + s.cr
     scheduled_at = CASE WHEN s.delay IS NULL THEN j.scheduled_at ELSE :now + s.delay END,
     error = COALESCE(s.error, j.error)
 FROM (
-    SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS claim,
-        json_extract(value, '$[2]') AS delay, json_extract(value, '$[3]') AS counted,
-        json_extract(value, '$[4]') AS crashed, json_extract(value, '$[6]') AS error
-    FROM json_each(:rows)
+    SELECT r.job_id, r.claim, json_extract(i.value, '$[2]') AS delay,
+        json_extract(i.value, '$[3]') AS counted, json_extract(i.value, '$[4]') AS crashed,
+        json_extract(i.value, '$[6]') AS error
+    FROM json_each(:rows) AS i
+    CROSS JOIN dibs_running AS r
+        ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
 ) AS s
-WHERE j.id = s.job_id AND j.id IN (SELECT value FROM json_each(:settled));
+WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
 SELECT id, queue, priority, scheduled_at FROM dibs_jobs
@@ -107,11 +109,13 @@ UPDATE dibs_jobs AS j
 SET claim = s.claim, error = s.error, crashes = j.crashes + s.crashed,
     attempt = j.attempt + (s.crashed = 0)
 FROM (
-    SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS claim,
-        json_extract(value, '$[3]') AS crashed, json_extract(value, '$[5]') AS error
-    FROM json_each(:rows)
+    SELECT r.job_id, r.claim, json_extract(i.value, '$[3]') AS crashed,
+        json_extract(i.value, '$[5]') AS error
+    FROM json_each(:rows) AS i
+    CROSS JOIN dibs_running AS r
+        ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
 ) AS s
-WHERE j.id = s.job_id AND j.id IN (SELECT value FROM json_each(:settled));
+WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
 SELECT value FROM json_each(:settled);
 
