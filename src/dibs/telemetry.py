@@ -32,19 +32,21 @@ def log_event(logger: logging.Logger, level: int, event: str, message: str, **fi
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, message, then the fields as name=value."""
+    """Time, level, process, message, then the fields as name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line, and a traceback below it where there is one."""
         moment = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-        line = f"{moment}Z {record.levelname:<7} {_one_line(record.getMessage())}"
+        line = (
+            f"{moment}Z {record.levelname:<7} [{record.process}] {_one_line(record.getMessage())}"
+        )
         fields = " ".join(f"{name}={_one_line(str(v))}" for name, v in _fields(record).items())
         text = f"{line}  {fields}" if fields else line
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, event, message, and the fields."""
+    """One JSON object per line: time, level, logger, pid, event, message, and the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
@@ -52,6 +54,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname.lower(),
             "logger": record.name,
+            "pid": record.process,
             "event": getattr(record, "event", None),
             "message": record.getMessage(),
             **_fields(record),

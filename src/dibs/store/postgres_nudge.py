@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 import psycopg
 
 from dibs.store.postgres_connect import connect
+from dibs.telemetry import log_event
 
 CHANNEL = "dibs"
 GAP_SECONDS = 0.002
@@ -66,7 +67,7 @@ class Nudger:
                     (CHANNEL, sorted(queues)),
                 )
             except psycopg.Error as error:
-                logger.debug("a nudge was lost: %s", error)
+                log_event(logger, logging.DEBUG, "nudge_lost", f"a nudge was lost: {error}")
             time.sleep(GAP_SECONDS)  # coalesce: what comes meanwhile goes out together
         if connection is not None:
             connection.close()
@@ -107,7 +108,8 @@ class Listener:
                     self._on_nudge()  # what came while nobody listened
                     self._follow(connection)
             except psycopg.Error as error:
-                logger.warning("listening for nudges failed, trying again: %s", error)
+                problem = f"listening for nudges failed, trying again: {error}"
+                log_event(logger, logging.WARNING, "watch_failed", problem)
                 self._stopped.wait(1)
 
     def _follow(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -31,6 +31,11 @@ def translated(display: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "") or ""
+        if name == "SQLITE_BUSY_SNAPSHOT":
+            raise StoreError(
+                f"{display}: the transaction began by reading, and another one wrote since; "
+                "begin a transaction that will enqueue with BEGIN IMMEDIATE, and try it again"
+            ) from error
         if is_locked(error):
             raise StoreUnavailableError(
                 f"{display}: another connection keeps the database locked; try again later"

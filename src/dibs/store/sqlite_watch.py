@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from dibs.store.ops.workers import watch_probe
 from dibs.store.runner import Script, drive
+from dibs.telemetry import log_event
 
 IDLE_SECONDS = 0.002
 """Between two looks while the worker waits for work."""
@@ -56,7 +57,8 @@ class SqliteWatch:
             try:
                 self._follow(self._connect())
             except sqlite3.Error as error:
-                logger.warning("watching the database failed, starting again: %s", error)
+                problem = f"watching the database failed, starting again: {error}"
+                log_event(logger, logging.WARNING, "watch_failed", problem)
                 self._stopped.wait(1)
 
     def _follow(self, connection: sqlite3.Connection) -> None:

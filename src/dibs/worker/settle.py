@@ -14,7 +14,16 @@ from typing import Any
 
 from dibs.client.handler import Handler
 from dibs.errors import StoreError, StoreUnavailableError
-from dibs.model.lifecycle import Bury, Failed, Outcome, Requeue, Returned, Settlement, settle
+from dibs.model.lifecycle import (
+    Bury,
+    Failed,
+    Finish,
+    Outcome,
+    Requeue,
+    Returned,
+    Settlement,
+    settle,
+)
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed
@@ -102,7 +111,7 @@ class Settler(Service):
             return
         job, settlement = batch[0]
         log_event(
-            logger, logging.ERROR, "settle_failed", f"job {job.id} cannot be settled: {error}",
+            logger, logging.ERROR, "settle_impossible", f"job {job.id} cannot be settled: {error}",
             job_id=job.id, kind=job.kind, wanted=_verb(settlement),
         )  # fmt: skip
         outcome = Failed("StoreError", f"its end could not be stored: {type(error).__name__}")
@@ -132,5 +141,6 @@ def _report(job: Claimed, settlement: Settlement) -> None:
             error_type=settlement.failure.error_type, delay=seconds, **fields,
         )  # fmt: skip
     else:
-        verb = _verb(settlement)
-        log_event(logger, logging.DEBUG, f"job_{verb}", f"job {job.id}: {verb}", **fields)
+        given_up = "job_snoozed" if _verb(settlement) == "snooze" else "job_released"
+        event = "job_cancelled" if isinstance(settlement, Finish) else given_up
+        log_event(logger, logging.DEBUG, event, f"job {job.id}: {event[4:]}", **fields)
