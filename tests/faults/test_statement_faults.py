@@ -1,0 +1,121 @@
+"""The connection breaks right after a commit: it happened, and nobody told the worker."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dibs import Dibs, State, StoreUnavailableError
+from dibs.store.ops.claim import job_claim
+from dibs.store.postgres import PostgresStore
+from dibs.store.sqlite import SqliteStore
+from tests.conformance.working import work, working
+from tests.support.database import misplaced, query
+from tests.support.waiting import eventually
+
+NewApp = Callable[..., Dibs]
+JOBS = 60
+
+
+class Faults:
+    """Make operations of some names fail, a few times, before or after they are committed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.happened: Counter[str] = Counter()
+        self._planned: Counter[str] = Counter()
+        self._after = True
+        for store in (SqliteStore, PostgresStore):
+            monkeypatch.setattr(store, "arun", self._wrapped(store.arun))
+
+    def plan(self, name: str, times: int, *, after: bool) -> None:
+        self._planned[name], self._after = times, after
+
+    def _wrapped(self, arun: Callable[..., Any]) -> Callable[..., Any]:
+        async def faulty(store: Any, operation: Any) -> Any:
+            fault = self._planned[operation.name] > 0
+            if not fault or self._after:
+                result = await arun(store, operation)
+            if not fault:
+                return result
+            self._planned[operation.name] -= 1
+            self.happened[operation.name] += 1
+            raise StoreUnavailableError("the connection broke")
+
+        return faulty
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    return Faults(monkeypatch)
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["after-commit", "before"])
+@pytest.mark.parametrize("name", ["job_claim", "job_settle", "job_promote", "job_rescue"])
+def test_every_job_still_runs_once(
+    new_app: NewApp, database_url: str, faults: Faults, name: str, after: bool
+):
+    app = new_app(heartbeat=0.05, lease=60)  # rescue looks often, and never at this worker
+    ran = []
+
+    @app.job
+    async def note(n: int) -> int:
+        ran.append(n)
+        return n
+
+    now = [note.request(n) for n in range(JOBS)]
+    soon = [note.using(delay=0.2).request(n) for n in range(JOBS, 2 * JOBS)]
+    lost = [note.using(queue="lost").request(n) for n in range(2 * JOBS, 3 * JOBS)]
+    ids = app.enqueue_many([*now, *soon, *lost])
+    taken, _ = app.store.run(job_claim("of-the-dead", ["lost"], ["note"], JOBS))
+    assert len(taken) == JOBS
+
+    faults.plan(name, 2, after=after)
+    with working(app, queues=["default", "lost"], concurrency=5):
+        eventually(lambda: app.stats().states[State.COMPLETED] == 3 * JOBS, "all jobs to end")
+    assert faults.happened[name] >= 1  # the second may find nothing left to do
+    assert Counter(ran) == Counter(range(3 * JOBS))
+    for n, id_ in enumerate(ids):
+        job = app.jobs.get(id_)
+        assert (job.state, job.result, job.attempt) == (State.COMPLETED, n, 1)
+        assert job.crashes == int(n >= 2 * JOBS)
+    assert misplaced(database_url) == []
+
+
+def test_an_end_that_cannot_be_stored_fails_just_its_job(new_app: NewApp, database_url: str):
+    """The database refuses one settlement of a batch, whatever its reason: here a trigger."""
+    app = new_app()
+
+    @app.job(max_attempts=1)
+    async def note(n: int) -> int:
+        return n
+
+    ids = app.enqueue_many(note.request(n) for n in range(20))
+    refuse(database_url, ids[7])
+    work(app)
+    states = Counter(app.jobs.get(id_).state for id_ in ids)
+    assert states == {State.COMPLETED: 19, State.DEAD: 1}
+    assert "could not be stored" in (app.jobs.get(ids[7]).error or "")
+    assert misplaced(database_url) == []
+
+
+def refuse(url: str, job_id: int) -> None:
+    if url.startswith("sqlite:"):
+        query(
+            url,
+            f"CREATE TRIGGER refuse BEFORE INSERT ON dibs_history WHEN NEW.id = {job_id} "
+            "BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        )
+        return
+    query(
+        url,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+    )
+    query(
+        url,
+        "CREATE TRIGGER refuse BEFORE INSERT ON dibs_history FOR EACH ROW "
+        f"WHEN (NEW.id = {job_id}) EXECUTE FUNCTION refuse()",
+    )
