@@ -24,6 +24,11 @@ class Promote(Service):
         self._store = store
         self._on_ready = on_ready
 
+    async def catch_up(self) -> None:
+        """Promote what came due while no worker ran, so that the first claim sees all of it."""
+        while len(await self._store.arun(job_promote())) == BATCH:
+            continue
+
     async def tick(self) -> float:
         """Promote what is due; return the seconds until the next job is."""
         due = await self._store.arun(job_due())

@@ -149,6 +149,7 @@ class Worker:
 
     async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()
+        await parts.promote.catch_up()
         await asyncio.to_thread(parts.heartbeat.start)
 
         def nudged() -> None:
