@@ -1,0 +1,290 @@
+"""The random histories: what may happen to a queue, step by step, and what must hold after each."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dibs.errors import JobNotFoundError, JobStateError, StoreError
+from dibs.model.job import DeadReason, NewJob, State
+from dibs.model.lifecycle import (
+    CalledOff,
+    Claim,
+    Failed,
+    Interrupted,
+    Outcome,
+    Returned,
+    Snoozed,
+    settle,
+)
+from dibs.model.retry import Backoff
+from dibs.model.times import SECOND
+from dibs.store.ops.claim import job_claim
+from dibs.store.ops.enqueue import job_enqueue
+from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list
+from dibs.store.ops.settle import job_settle
+from dibs.store.ops.stats import stats_count
+from dibs.store.ops.workers import (
+    job_due,
+    job_held,
+    job_promote,
+    job_rescue,
+    worker_beat,
+    worker_leave,
+    worker_list,
+)
+from dibs.store.statement import Row
+from tests.model_based.engines import PLACES, Engines, jobs_load
+from tests.model_based.oracle import ENDED, RETRY_BASE, Entry, Oracle
+
+START = 1_767_225_600 * SECOND
+LEASE = 30 * SECOND
+BACKOFF = Backoff(base=RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0)
+
+QUEUES, KNOWN, KINDS = ["mail", "web"], ["send", "crop"], ["send", "crop", "alien"]
+workers = st.sampled_from(["ann", "bob"])
+queues = st.sampled_from([QUEUES, QUEUES, QUEUES[::-1], ["mail"], ["web"]])
+kinds = st.sampled_from([KNOWN, KNOWN, KNOWN[:1], [*KINDS], ["never used"]])
+spans = st.sampled_from([0, 1, SECOND, RETRY_BASE, LEASE])
+news = st.builds(
+    NewJob,
+    kind=st.sampled_from(KINDS),
+    args=st.sampled_from(["{}", '{"a":"é\\u0000\'%s"}']),
+    queue=st.sampled_from(QUEUES),
+    priority=st.sampled_from([-32768, 0, 0, 5, 20, 32767]),
+    max_attempts=st.integers(1, 3),
+    delay=st.sampled_from([0, 0, 0, 1, RETRY_BASE]),
+    scheduled_at=st.sampled_from([None, None, None, -RETRY_BASE, 0, LEASE]),
+)
+"""Jobs whose scheduled_at is still counted from now."""
+BOOM = Failed("ValueError", "boom 'é' %s", "line 1\nline 2")
+outcomes: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Returned, st.sampled_from([None, "null", '{"a": [1, "é"]}'])),
+    st.just(BOOM),
+    st.just(BOOM),
+    st.just(Failed("ValidationError", "", final=DeadReason.INVALID_ARGS)),
+    st.builds(Snoozed, spans),
+    st.just(Interrupted()),
+    st.just(Interrupted()),
+    st.builds(CalledOff, st.sampled_from([None, "sold out"])),
+)
+
+
+class Histories(RuleBasedStateMachine):
+    """One history, lived by both engines and by the oracle."""
+
+    engines: Engines
+    now = START
+
+    @classmethod
+    def clock(cls) -> int:
+        return Histories.now
+
+    def __init__(self) -> None:
+        super().__init__()
+        Histories.now = START
+        self.oracle = Oracle(START)
+        self.given: list[Claim] = []
+        self.highest: Counter[int] = Counter()
+        self.ended: dict[int, Row] = {}
+
+    @initialize(jobs=st.lists(news, min_size=3, max_size=8))
+    def begin(self, jobs: list[NewJob]) -> None:
+        self.engines.empty()
+        self.enqueue(jobs)
+
+    # --- What may happen -------------------------------------------------------------------
+
+    @rule(jobs=st.lists(news, min_size=1, max_size=4))
+    def enqueue(self, jobs: list[NewJob]) -> None:
+        jobs = [
+            job
+            if job.scheduled_at is None
+            else replace(job, scheduled_at=self.now + job.scheduled_at)
+            for job in jobs
+        ]
+        stored = self.engines.run(job_enqueue(jobs))
+        expected = self.oracle.enqueue(jobs)
+        assert stored == [(e.id, e.scheduled_at, e.created_at, e.state) for e in expected]
+
+    @rule(jobs=st.lists(news, max_size=2), place=st.integers(0, 2), impossible=st.booleans())
+    def enqueue_in_vain(self, jobs: list[NewJob], place: int, impossible: bool) -> None:
+        if impossible:
+            jobs.insert(place, NewJob("send", "{}", priority=40_000))
+            refusals = self.engines.outcomes(job_enqueue(jobs))
+            assert [type(error) for error in refusals] == [StoreError, StoreError]
+        else:
+            self.engines.rolled_back(job_enqueue(jobs), last_id=len(self.oracle.jobs))
+
+    @rule(worker=workers, queues=queues, kinds=kinds, count=st.integers(1, 4), admit=st.booleans())
+    def claim(
+        self, worker: str, queues: list[str], kinds: list[str], count: int, admit: bool
+    ) -> None:
+        taken, admitted = self.engines.run(job_claim(worker, queues, kinds, count, admit=admit))
+        expected, expected_admitted = self.oracle.claim(worker, queues, kinds, count, admit)
+        assert [job.id for job in taken] == [entry.id for entry in expected]
+        assert admitted == expected_admitted
+        for job, entry in zip(taken, expected, strict=True):
+            if entry.state is State.BLOCKED:
+                assert (job.claim, job.attempt) == (None, None)
+                continue
+            assert job.ticket == entry.claim
+            assert job.ticket.number > self.highest[job.id], "a claim's number came twice"
+            assert (job.args, job.crashes, job.started_at) == (entry.args, entry.crashes, self.now)
+            self.given.append(job.ticket)
+
+    @precondition(lambda self: self.given)
+    @rule(picks=st.lists(st.tuples(st.integers(0, 11), outcomes), min_size=1, max_size=6))
+    def settle(self, picks: list[tuple[int, Outcome]]) -> None:
+        """End attempts: those that run, and earlier ones that have lost their claim long ago."""
+        running = [entry.claim for entry in self.oracle.found(State.RUNNING)]
+        late = [claim for claim in self.given if claim not in running]
+        late.sort(key=lambda claim: self.oracle.jobs[claim.job_id].state in ENDED)
+        claims = (running[:6] + late)[:12]
+        batch = {claims[pick % len(claims)]: end for pick, end in picks}
+        settlements = [settle(claim, end, BACKOFF, Random(0)) for claim, end in batch.items()]
+        moved = self.engines.run(job_settle(settlements))
+        assert moved == {
+            claim.job_id for claim, end in batch.items() if self.oracle.settle(claim, end)
+        }
+
+    @rule(back=st.integers(-1, 9), reason=st.sampled_from([None, "not wanted"]))
+    def cancel(self, back: int, reason: str | None) -> None:
+        job_id = len(self.oracle.jobs) - back
+        if job_id not in self.oracle.jobs:
+            with pytest.raises(JobNotFoundError):
+                self.engines.run(job_cancel(job_id, reason))
+            return
+        before = self.oracle.jobs[job_id].state
+        expected = self.oracle.cancel(job_id, reason)
+        if expected is None:
+            with pytest.raises(JobStateError, match=f"it is {before};"):
+                self.engines.run(job_cancel(job_id, reason))
+        else:
+            assert self.engines.run(job_cancel(job_id, reason)) == expected.job()
+
+    @rule(worker=workers, what=st.sampled_from(["rescue", "promote", "beat", "leave", "look"]))
+    def tend(self, worker: str, what: str) -> None:
+        match what:
+            case "beat":
+                self.engines.run(worker_beat(worker, QUEUES, KNOWN, 1, LEASE))
+                self.oracle.beat(worker, QUEUES, KNOWN, LEASE)
+            case "leave":
+                self.engines.run(worker_leave(worker))
+                self.oracle.workers.pop(worker, None)
+            case "promote":
+                expected = Counter(entry.queue for entry in self.oracle.promote())
+                for queues in self.engines.outcomes(job_promote()):
+                    assert Counter(queues) == expected
+            case "rescue":
+                self.rescue(2)
+            case "look":
+                self.look(worker, "mail", 3)
+
+    def rescue(self, max_crashes: int) -> None:
+        holders = {e.id: e.worker for e in self.oracle.found(State.RUNNING)}
+        rescued = self.engines.run(job_rescue(max_crashes))
+        lost = self.oracle.rescue(max_crashes)
+        assert [(r.job_id, r.worker) for r in rescued] == sorted(
+            (entry.id, holders[entry.id]) for entry in lost
+        )
+
+    @rule(span=spans | st.sampled_from(["until due", -SECOND, 7200 * SECOND]))
+    def time_passes(self, span: int | str) -> None:
+        if isinstance(span, str):
+            due = self.engines.run(job_due())
+            assert due == self.oracle.due()
+            span = max(due or 0, 0)
+        Histories.now += span
+        self.oracle.now = Histories.now
+
+    # --- What must hold --------------------------------------------------------------------
+
+    @invariant()
+    def every_job_is_in_one_place(self) -> None:
+        rows = self.engines.rows(PLACES)
+        expected = [row for entry in self.oracle.jobs.values() for row in entry.places()]
+        assert sorted(rows, key=repr) == sorted(expected, key=repr)
+        numbers: Counter[int] = Counter()
+        for _, job_id, *_, number in rows:
+            numbers[job_id] = max(numbers[job_id], number)
+        for job_id, number in numbers.items():
+            live = self.oracle.jobs[job_id].state not in {State.COMPLETED, State.CANCELLED}
+            assert not live or number >= self.highest[job_id], "a claim's number came back"
+        self.highest |= numbers
+
+    @invariant()
+    def every_record_is_right(self) -> None:
+        rows = self.engines.run(jobs_load(list(self.oracle.jobs)))
+        assert rows == [entry.row() for entry in self.oracle.jobs.values()]
+        for row, entry in zip(rows, self.oracle.jobs.values(), strict=True):
+            assert 0 <= entry.attempt <= entry.max_attempts
+            if entry.state in ENDED:
+                assert self.ended.setdefault(entry.id, row) == row, "an ended job changed"
+
+    def look(self, worker: str, queue: str | None, limit: int) -> None:
+        """Read what only some readers want: lists by state, counts, workers, claims."""
+        for state in State:
+            listed = self.engines.run(job_list(state, None, queue, limit))
+            matching = [e for e in _listed(self.oracle, state) if queue in {None, e.queue}]
+            assert listed == [entry.job() for entry in matching[:limit]]
+        assert Counter(self.engines.run(job_held(worker))) == Counter(
+            entry.claim for entry in self.oracle.found(State.RUNNING) if entry.worker == worker
+        )
+        alive = {record.id: record for record in self.engines.run(worker_list())}
+        assert alive == self.oracle.alive()
+        for counts in self.engines.outcomes(stats_count()):
+            assert counts.now == self.now
+            ended = {(c.queue, c.kind, c.outcome): c.count for c in counts.outcomes}
+            assert ended == self.oracle.outcomes
+            live = {(p.state, p.queue, p.kind, p.priority): p.count for p in counts.places}
+            assert live == Counter(
+                (entry.state, entry.queue, entry.kind, entry.priority)
+                for entry in self.oracle.jobs.values()
+                if entry.state not in {State.COMPLETED, State.CANCELLED}
+            )
+
+    # --- How it ends -----------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Let one good worker run: whatever happened before, every job ends."""
+        if sys.exc_info()[0] is not None:
+            return  # a step failed already
+        for _ in range(4):
+            self.time_passes(7200 * SECOND)
+            self.tend("eve", "rescue")
+            self.tend("eve", "promote")
+            self.claim("eve", QUEUES, KINDS, 1000, admit=True)
+            held = [entry.claim for entry in self.oracle.found(State.RUNNING)]
+            done = [settle(claim, Returned(), BACKOFF, Random(0)) for claim in held]
+            assert len(self.engines.run(job_settle(done))) == len(held)
+            assert all(self.oracle.settle(claim, Returned()) for claim in held)
+        assert not [e for e in self.oracle.jobs.values() if e.state not in ENDED]
+        self.every_job_is_in_one_place()
+        self.every_record_is_right()
+        self.look("eve", None, 1000)
+        for entry in self.oracle.jobs.values():
+            assert self.engines.run(job_get(entry.id)) == entry.job()
+            assert self.engines.run(job_attempts(entry.id)) == entry.attempts
+
+
+def _listed(oracle: Oracle, state: State) -> list[Entry]:
+    """Return the jobs in `state` in the order that lists show them."""
+    found = oracle.found(state)
+    match state:
+        case State.SCHEDULED:
+            return sorted(found, key=lambda e: (e.scheduled_at, e.id))
+        case State.RUNNING:
+            return sorted(found, key=lambda e: (e.started_at, e.id))
+        case State.DEAD:
+            return sorted(found, key=lambda e: (e.finished_at, e.id), reverse=True)
+        case State.COMPLETED | State.CANCELLED:
+            return sorted(found, key=lambda e: e.id, reverse=True)
+        case _:
+            return found

@@ -1,0 +1,264 @@
+"""What a queue does, written down once more: dictionaries and sorted lists instead of tables.
+
+The oracle shares no code with the store. It keeps one record per job, live or ended, and says
+after every step what each must look like.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dibs.model.job import Job, NewJob, State
+from dibs.model.lifecycle import CalledOff, Claim, Failed, Interrupted, Outcome, Returned, Snoozed
+from dibs.model.ordering import Standing, strict_key
+from dibs.model.times import SECOND, from_micros
+from dibs.store.ops.jobs import Attempt
+from dibs.store.ops.workers import WorkerRecord
+
+FORGET_AFTER = 3600 * SECOND
+RETRY_BASE = 10 * SECOND
+"""The delay before the first retry; it doubles each time, and chance has no part in it."""
+WAITING = {State.SCHEDULED, State.BLOCKED, State.READY}
+ENDED = {State.COMPLETED, State.CANCELLED, State.DEAD}
+
+
+@dataclass
+class Entry:
+    """One job."""
+
+    id: int
+    kind: str
+    queue: str
+    priority: int
+    args: str
+    max_attempts: int
+    scheduled_at: int
+    created_at: int
+    state: State = State.READY
+    attempt: int = 0
+    crashes: int = 0
+    number: int = 0
+    """Of its current or last claim."""
+    started_at: int | None = None
+    finished_at: int | None = None
+    worker: str | None = None
+    result: str | None = None
+    error: str | None = None
+    reason: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def turn(self) -> tuple[int, int, int]:
+        return strict_key(Standing(self.priority, self.scheduled_at, self.id))
+
+    @property
+    def claim(self) -> Claim:
+        return Claim(self.id, self.number, self.attempt, self.max_attempts)
+
+    def job(self) -> Job:
+        """Return the job as callers are to see it."""
+        return Job(
+            id=self.id, kind=self.kind, queue=self.queue, priority=self.priority,
+            state=self.state, args=json.loads(self.args), attempt=self.attempt,
+            max_attempts=self.max_attempts, crashes=self.crashes,
+            scheduled_at=from_micros(self.scheduled_at), created_at=from_micros(self.created_at),
+            started_at=None if self.started_at is None else from_micros(self.started_at),
+            finished_at=None if self.finished_at is None else from_micros(self.finished_at),
+            worker=self.worker, result=None if self.result is None else json.loads(self.result),
+            error=self.error, reason=self.reason,
+        )  # fmt: skip
+
+    def row(self) -> tuple[Any, ...]:
+        """Return the job as the database is to tell it."""
+        return (
+            self.id, self.kind, self.queue, self.priority, str(self.state), self.args,
+            self.attempt, self.max_attempts, self.crashes, self.scheduled_at, self.created_at,
+            self.started_at, self.finished_at, self.worker, self.result, self.error, self.reason,
+        )  # fmt: skip
+
+    def places(self) -> list[tuple[Any, ...]]:
+        """Return the rows that the tables are to hold of it: table, id and a few columns."""
+        line = (self.queue, self.priority, self.scheduled_at)
+        if self.state in {State.COMPLETED, State.CANCELLED}:
+            return [("history", self.id, *line, 0)]
+        columns: dict[State, tuple[Any, ...]] = {
+            State.READY: (*line, 0),
+            State.BLOCKED: (*line, 0),
+            State.SCHEDULED: (None, None, self.scheduled_at, 0),
+            State.RUNNING: (self.worker, None, self.started_at, self.number),
+            State.DEAD: (self.reason, None, self.finished_at, 0),
+        }
+        # The record keeps the number of the last claim that ended.
+        number = self.number - (self.state is State.RUNNING)
+        return [("jobs", self.id, *line, number), (str(self.state), self.id, *columns[self.state])]
+
+
+@dataclass
+class WorkerEntry:
+    """One worker that has beaten."""
+
+    record: WorkerRecord
+    expires_at: int
+
+
+class Oracle:
+    """A queue in memory, as of `now`."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.jobs: dict[int, Entry] = {}
+        self.workers: dict[str, WorkerEntry] = {}
+        self.outcomes: Counter[tuple[str, str, str]] = Counter()
+
+    def found(self, *states: State) -> list[Entry]:
+        """Return the jobs in any of `states`, in claim order."""
+        return sorted((e for e in self.jobs.values() if e.state in states), key=lambda e: e.turn)
+
+    # --- Waiting ---------------------------------------------------------------------------
+
+    def enqueue(self, jobs: Iterable[NewJob]) -> list[Entry]:
+        """Store `jobs` under the next ids."""
+        return [self._store(job) for job in jobs]
+
+    def _store(self, job: NewJob) -> Entry:
+        at = self.now + job.delay if job.scheduled_at is None else job.scheduled_at
+        entry = Entry(
+            len(self.jobs) + 1, job.kind, job.queue, job.priority, job.args, job.max_attempts,
+            at, self.now,
+        )  # fmt: skip
+        self._wait(entry)
+        self.jobs[entry.id] = entry
+        return entry
+
+    def _wait(self, entry: Entry) -> None:
+        entry.state = State.READY if entry.scheduled_at <= self.now else State.SCHEDULED
+
+    def due(self) -> int | None:
+        """Return how long until the next job is due."""
+        return min((e.scheduled_at - self.now for e in self.found(State.SCHEDULED)), default=None)
+
+    def promote(self) -> list[Entry]:
+        """Make the due jobs ready."""
+        due = [e for e in self.found(State.SCHEDULED) if e.scheduled_at <= self.now]
+        for entry in due:
+            entry.state = State.READY
+        return due
+
+    def cancel(self, job_id: int, reason: str | None) -> Entry | None:
+        """Cancel a waiting job; return nothing for another."""
+        entry = self.jobs[job_id]
+        if entry.state not in WAITING:
+            return None
+        self._end(entry, State.CANCELLED, reason)
+        return entry
+
+    # --- Running ---------------------------------------------------------------------------
+
+    def claim(
+        self, worker: str, queues: Collection[str], kinds: Collection[str], count: int, admit: bool
+    ) -> tuple[list[Entry], int]:
+        """Take the first `count` ready jobs; return them, and how many blocked ones came back."""
+        blocked = [e for e in self.found(State.BLOCKED) if e.queue in queues and e.kind in kinds]
+        admitted = blocked[:count] if admit else []
+        for entry in admitted:
+            entry.state, entry.reason = State.READY, None
+        taken = [e for e in self.found(State.READY) if e.queue in queues][:count]
+        for entry in taken:
+            if entry.kind in kinds:
+                entry.state, entry.worker, entry.started_at = State.RUNNING, worker, self.now
+                entry.number += 1
+                entry.attempt += 1
+            else:
+                entry.state, entry.reason = State.BLOCKED, f"kind:{entry.kind}"
+        return taken, len(admitted)
+
+    def settle(self, claim: Claim, outcome: Outcome) -> bool:
+        """End an attempt; return whether its claim still held."""
+        entry = self.jobs[claim.job_id]
+        if entry.state is not State.RUNNING or entry.number != claim.number:
+            return False
+        match outcome:
+            case Returned(result):
+                entry.result = result
+                self._end(entry, State.COMPLETED, None)
+            case CalledOff(reason):
+                self._end(entry, State.CANCELLED, reason)
+            case Failed():
+                self._fail(entry, outcome)
+            case Snoozed(delay):
+                entry.attempt -= 1
+                self._again(entry, delay)
+            case Interrupted():
+                entry.attempt -= 1
+                self._again(entry, None)
+        return True
+
+    def _fail(self, entry: Entry, failure: Failed) -> None:
+        if failure.final is not None or entry.attempt >= entry.max_attempts:
+            self._bury(entry, str(failure.final or "attempts_exhausted"), failure)
+            return
+        self._record(entry, failure)
+        self.outcomes[entry.queue, entry.kind, "failed"] += 1
+        self._again(entry, RETRY_BASE * 2 ** (entry.attempt - 1))
+
+    def _again(self, entry: Entry, delay: int | None) -> None:
+        entry.started_at = entry.worker = None
+        if delay is not None:
+            entry.scheduled_at = self.now + delay
+        self._wait(entry)
+
+    def _bury(self, entry: Entry, reason: str, failure: Failed) -> None:
+        self._record(entry, failure)
+        self._end(entry, State.DEAD, reason)
+
+    def _record(self, entry: Entry, failure: Failed) -> None:
+        assert entry.worker is not None
+        assert entry.started_at is not None
+        entry.error = failure.message
+        entry.attempts.append(
+            Attempt(
+                entry.attempt, entry.worker, from_micros(entry.started_at), from_micros(self.now),
+                failure.error_type, failure.message, failure.traceback,
+            )
+        )  # fmt: skip
+
+    def _end(self, entry: Entry, state: State, reason: str | None) -> None:
+        entry.state, entry.reason, entry.finished_at = state, reason, self.now
+        self.outcomes[entry.queue, entry.kind, str(state)] += 1
+
+    # --- Workers ---------------------------------------------------------------------------
+
+    def beat(self, worker: str, queues: list[str], kinds: list[str], lease: int) -> None:
+        """Keep a worker alive; the first beat registers it."""
+        moment = from_micros(self.now)
+        old = self.workers.get(worker)
+        new = WorkerRecord(worker, tuple(queues), tuple(kinds), 1, moment, moment)
+        if old:
+            kept = old.record
+            new = WorkerRecord(worker, kept.queues, kept.kinds, 1, kept.started_at, moment)
+        self.workers[worker] = WorkerEntry(new, self.now + lease)
+
+    def alive(self) -> dict[str, WorkerRecord]:
+        """Return the workers with a lease."""
+        return {w: e.record for w, e in self.workers.items() if e.expires_at >= self.now}
+
+    def rescue(self, max_crashes: int) -> list[Entry]:
+        """Take the jobs of lost workers back."""
+        self.workers = {
+            w: e for w, e in self.workers.items() if e.expires_at >= self.now - FORGET_AFTER
+        }
+        lost = [e for e in self.found(State.RUNNING) if e.worker not in self.alive()]
+        for entry in lost:
+            entry.crashes += 1
+            if entry.crashes < max_crashes:
+                entry.attempt -= 1
+                self._again(entry, None)
+            else:
+                message = f"its worker died {entry.crashes} times while running it"
+                self._bury(entry, "worker_died", Failed("WorkerDied", message))
+                entry.attempt -= 1
+        return lost
