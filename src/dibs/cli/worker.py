@@ -18,6 +18,9 @@ from dibs.worker.link import ChildLink
 
 LEVELS = ("debug", "info", "warning", "error")
 
+MOST_PROCESSES = 256
+"""More on one machine is a slip of the finger, and would bring it down."""
+
 
 def _default(option: str) -> Any:
     return inspect.signature(Dibs.worker).parameters[option].default
@@ -34,7 +37,7 @@ def _default(option: str) -> Any:
     show_default=True, metavar="N", help="How many jobs run at once, in each process.",
 )  # fmt: skip
 @click.option(
-    "--processes", type=click.IntRange(min=1), metavar="N",
+    "--processes", type=click.IntRange(1, MOST_PROCESSES), metavar="N",
     help="Run N worker processes and restart those that die. [default: only this process]",
 )  # fmt: skip
 @click.option(
