@@ -11,12 +11,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 URL = os.environ.get("DIBS_URL") or "sqlite:///orders.db"
 ON_SQLITE = URL.startswith("sqlite:")
+if not ON_SQLITE:
+    from psycopg_pool import ConnectionPool
+
+    POOL = ConnectionPool(URL, min_size=1, max_size=10, open=False)
 
 ID = "INTEGER PRIMARY KEY" if ON_SQLITE else "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 TABLES = f"""
@@ -48,7 +51,8 @@ class Order:
 def connected() -> Iterator[Any]:
     """A connection that commits at the end, or rolls back where an error is raised."""
     if not ON_SQLITE:
-        with pool().connection() as connection:
+        POOL.open()  # does nothing where it is open
+        with POOL.connection() as connection:
             yield connection
         return
     path = unquote(URL.removeprefix("sqlite:///"))
@@ -56,13 +60,6 @@ def connected() -> Iterator[Any]:
     # isolation_level=None: transactions begin where `transaction` says so, not by themselves.
     with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection, connection:
         yield connection
-
-
-@cache
-def pool() -> Any:
-    from psycopg_pool import ConnectionPool
-
-    return ConnectionPool(URL, min_size=1, max_size=10, open=True)
 
 
 @contextmanager

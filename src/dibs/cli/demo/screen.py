@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from rich import box
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -19,8 +18,6 @@ from dibs.model.job import WAITING, Job, State
 
 EVENTS = 6
 """Events on the screen."""
-RUNNING = 8
-"""Running jobs on the screen."""
 LINE_SECONDS = 1.0
 """Between two lines of text."""
 
@@ -82,19 +79,21 @@ class Screen:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _picture(self) -> RenderableType:
-        events = [
-            Text(event, style="dim", no_wrap=True, overflow="ellipsis") for event in self._events
-        ]
+        lines = [_line(event, "dim") for event in self._events]
         stats = self._stats
         if stats is None:
-            return Group(*events)
+            return Group(*lines)
         heading = Text.assemble(
             ("dibs demo ", "bold"),
             f"{self.seconds:.0f} s · {stats.waiting} waiting · {len(stats.workers)} workers",
         )
-        return Group(
-            heading, Columns([kinds_table(stats.kinds), _running_table(self._running)]), *events
-        )
+        urgent = sorted(self._running, key=lambda job: -job.priority)
+        running = ", ".join(f"{job.kind} {job.id}" for job in urgent)
+        return Group(heading, kinds_table(stats.kinds), _line(f"now: {running}", ""), *lines)
+
+
+def _line(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def kinds_table(kinds: list[GroupStats]) -> Table:
@@ -110,15 +109,4 @@ def kinds_table(kinds: list[GroupStats]) -> Table:
             kind.failed_attempts,
         ]
         table.add_row(kind.name, *(f"{count:,}" if count else "·" for count in counts))
-    return table
-
-
-def _running_table(jobs: list[Job]) -> Table:
-    table = Table(title="Running now", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("job", "kind", "priority"):
-        table.add_column(column, justify="left" if column == "kind" else "right")
-    for job in jobs[:RUNNING]:
-        table.add_row(str(job.id), job.kind, str(job.priority))
-    for _ in range(RUNNING - len(jobs)):
-        table.add_row("", "", "")
     return table
