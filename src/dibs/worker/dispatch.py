@@ -72,10 +72,13 @@ class Dispatcher:
         self._processes = ProcessExecutor(worker, self._ended)
         self._empty = asyncio.Event()
         self._empty.set()
+        self._closed = False
         self._interrupting = False
 
     def room(self) -> int:
         """Return how many jobs to claim now; 0 where a claim would be too small to pay."""
+        if self._closed:
+            return 0
         ahead = self._prefetch.allowed
         room = self._concurrency + ahead - len(self._buffer) - len(self._running)
         return room if room >= max(1, ahead // 2) else 0
@@ -97,6 +100,8 @@ class Dispatcher:
         """Take claimed jobs, in claim order."""
         now = self._loop.time()
         self._buffer.extend((now, job) for job in jobs)
+        if self._closed:  # the claim was under way when the worker was told to stop
+            self.give_back()
         self._fill_slots()
 
     def give_back_overdue(self) -> None:
@@ -154,9 +159,13 @@ class Dispatcher:
 
     # --- Stopping --------------------------------------------------------------------------
 
-    async def finish(self, grace: float) -> None:
-        """Give back what has not started, and wait up to `grace` seconds for what runs."""
+    def close(self) -> None:
+        """Start nothing more: give back what has not started, and what still comes in."""
+        self._closed = True
         self.give_back()
+
+    async def finish(self, grace: float) -> None:
+        """Wait up to `grace` seconds for what runs."""
         if grace > 0:
             try:
                 await asyncio.wait_for(self.emptied(), grace)
@@ -170,7 +179,6 @@ class Dispatcher:
         and what they return is ignored.
         """
         self._interrupting = True
-        self.give_back()
         runs = list(self._running.values())
         tasks = [run.task for run in runs if run.task is not None]
         for task in tasks:

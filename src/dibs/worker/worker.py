@@ -90,6 +90,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._dispatcher: Dispatcher | None = None
 
     # --- Running ---------------------------------------------------------------------------
 
@@ -113,6 +114,9 @@ class Worker:
             with self._signals():
                 await self._live(self._assemble(store), until_idle=until_idle)
         finally:
+            # An event belongs to one loop; the next run has another.
+            self._stopping, self._stop_now = asyncio.Event(), asyncio.Event()
+            self._loop = self._dispatcher = None
             await store.aclose()
 
     def stop(self) -> None:
@@ -121,21 +125,27 @@ class Worker:
         A second call ends at once: what still runs goes back to its queue. May be called from
         any thread, and before the worker runs.
         """
-        if self._loop is None or self._loop.is_closed():
+        loop = self._loop
+        if loop is None or loop.is_closed():
             self._stop()
         else:
-            self._loop.call_soon_threadsafe(self._stop)
+            loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         if self._stopping.is_set():
             self._stop_now.set()
         self._stopping.set()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
 
     def _assemble(self, store: Store) -> _Pipeline:
         handlers, kinds = self._client.handlers, list(self._client.handlers)
         settings = self._client.settings
         settler = Settler(store, handlers)
         dispatcher = Dispatcher(self.id, handlers, self._concurrency, settler.add)
+        self._dispatcher = dispatcher
+        if self._stopping.is_set():
+            dispatcher.close()
         fetcher = Fetcher(store, self.id, self.queues, kinds, dispatcher, settler.held, self._poll)
         dispatcher.on_room = fetcher.poke
         heartbeat = Heartbeat(
@@ -190,6 +200,7 @@ class Worker:
             f"worker {self.id} claims no more; running jobs have {self._grace:g} s to finish",
             worker=self.id,
         )  # fmt: skip
+        parts.dispatcher.close()
         await _finish_claiming(parts, tasks[parts.fetcher])
         await _first(parts.dispatcher.finish(self._grace), self._stop_now.wait())
         interrupted = await parts.dispatcher.interrupt()

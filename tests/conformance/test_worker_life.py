@@ -1,0 +1,360 @@
+"""A worker's life: woken by nudges, beating, stopped, several side by side, logged."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from dibs import Backoff, ConfigurationError, Dibs, SchemaError, State
+from dibs.telemetry import configure_logging
+from tests.conformance.working import run, work, working
+from tests.support.crew import ROOT
+from tests.support.waiting import eventually
+
+NewApp = Callable[..., Dibs]
+
+ENQUEUE = """
+import sys
+from dibs import Dibs
+app = Dibs(sys.argv[1])
+@app.job
+def ping(n: int) -> None: ...
+print(ping.enqueue(1).id)
+app.close()
+"""
+
+
+def ready(app: Dibs) -> None:
+    """Wait until one worker has started and found nothing."""
+    eventually(lambda: app.stats().workers, "a worker")
+
+
+class TestNudges:
+    def test_of_another_process_wake_an_idle_worker(
+        self, new_app: NewApp, database_url: str, mode: str
+    ):
+        app = new_app()
+        app.job(lambda: None, kind="warm").enqueue()
+
+        @app.job
+        async def ping(n: int) -> None: ...
+
+        with working(app, mode, poll=30):
+            # The worker has claimed once, so the next claim is 20 seconds away without a nudge.
+            eventually(lambda: app.stats().states[State.COMPLETED] == 1, "the first job")
+            command = [sys.executable, "-c", ENQUEUE, database_url]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=30)
+            job_id = int(done.stdout)
+            eventually(lambda: app.jobs.get(job_id).state is State.COMPLETED, "the end", within=10)
+
+    def test_of_a_transaction_come_late_by_a_poll_at_most(
+        self, new_app: NewApp, database_url: str, engine: str
+    ):
+        app = new_app()
+
+        @app.job
+        async def ping(n: int) -> None: ...
+
+        with working(app, poll=0.3):
+            ready(app)
+            if engine == "postgres":
+                with psycopg.connect(database_url) as connection:
+                    job = ping.using(connection=connection).enqueue(1)
+            else:
+                import sqlite3
+                from contextlib import closing
+
+                path = database_url.removeprefix("sqlite:///")
+                with closing(sqlite3.connect(path)) as file, file:
+                    job = ping.using(connection=file).enqueue(1)
+            eventually(lambda: app.jobs.get(job.id).state is State.COMPLETED, "its end", within=10)
+
+    def test_of_a_worker_that_fails_a_job_reach_the_others(self, new_app: NewApp):
+        app = new_app()
+        workers = []
+
+        @app.job(max_attempts=20, backoff=Backoff.exponential(base=0))
+        async def fail_until_two(n: int) -> None:
+            workers.append(asyncio.get_running_loop())
+            if len(workers) < 10:
+                raise ValueError("again")
+
+        with working(app, poll=30), working(app, poll=30):
+            eventually(lambda: len(app.stats().workers) == 2, "both workers")
+            job = fail_until_two.enqueue(1)
+            eventually(lambda: app.jobs.get(job.id).state is State.COMPLETED, "its end", within=10)
+
+
+class TestHeartbeat:
+    def test_goes_on_while_a_handler_blocks_the_loop(self, new_app: NewApp, mode: str):
+        app = new_app(heartbeat=0.1, lease=0.8)
+        runs = []
+        seen = threading.Event()
+
+        @app.job
+        async def block() -> None:
+            runs.append(time.monotonic())
+            seen.set()
+            time.sleep(2.5)  # noqa: ASYNC251 - what a careless handler does, for three leases
+
+        job = block.enqueue()
+        # Two event loops: the other worker's is free to rescue all the time.
+        with working(app, mode, concurrency=1), working(app, mode, concurrency=1):
+            assert seen.wait(20)
+            eventually(lambda: app.jobs.get(job.id).state is State.COMPLETED, "its end")
+        done = app.jobs.get(job.id)
+        assert (len(runs), done.attempt, done.crashes) == (1, 1, 0)
+
+    def test_a_worker_is_listed_while_it_lives(self, new_app: NewApp):
+        app = new_app()
+        app.job(lambda: None, kind="one", queue="q1")
+        app.job(lambda: None, kind="two", queue="q2")
+        with working(app, concurrency=7) as worker:
+            ready(app)
+            (record,) = app.stats().workers
+            assert (record.id, record.concurrency) == (worker.id, 7)
+            assert (set(record.queues), set(record.kinds)) == ({"q1", "q2"}, {"one", "two"})
+            assert record.started_at <= record.beat_at
+        assert app.stats().workers == []
+
+
+class TestStopping:
+    def test_from_another_thread_lets_jobs_finish(self, new_app: NewApp, mode: str):
+        app = new_app()
+        started, go = threading.Event(), threading.Event()
+
+        @app.job
+        def slow() -> str:
+            started.set()
+            assert go.wait(20)
+            return "done"
+
+        jobs = [slow.enqueue() for _ in range(3)]
+        worker = app.worker(concurrency=1)
+        thread = threading.Thread(target=run, args=(worker, mode))
+        thread.start()
+        assert started.wait(20)
+        worker.stop()
+        go.set()
+        thread.join(20)
+        assert not thread.is_alive()
+        first, *others = [app.jobs.get(job.id) for job in jobs]
+        assert (first.state, first.result) == (State.COMPLETED, "done")
+        assert {(job.state, job.attempt) for job in others} == {(State.READY, 0)}
+
+    def test_twice_gives_back_what_runs(self, new_app: NewApp, mode: str):
+        app = new_app()
+        started = threading.Event()
+        cancelled = []
+
+        @app.job
+        async def forever() -> None:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(1)
+                raise
+
+        job = forever.enqueue()
+        worker = app.worker(grace=60)
+        thread = threading.Thread(target=run, args=(worker, mode))
+        thread.start()
+        assert started.wait(20)
+        worker.stop()
+        worker.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+        back = app.jobs.get(job.id)
+        assert (back.state, back.attempt, back.crashes, cancelled) == (State.READY, 0, 0, [1])
+
+    def test_what_a_cancelled_handler_returns_counts(self, new_app: NewApp):
+        app = new_app()
+        started = threading.Event()
+
+        @app.job
+        async def careful() -> str:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return "cleaned up"
+            return "never"
+
+        job = careful.enqueue()
+        with working(app, grace=0):
+            assert started.wait(20)
+        assert app.jobs.get(job.id).result == "cleaned up"
+
+    def test_before_it_runs(self, new_app: NewApp, mode: str):
+        app = new_app()
+        job = app.job(lambda: None, kind="never").enqueue()
+        worker = app.worker()
+        worker.stop()
+        run(worker, mode)
+        assert app.jobs.get(job.id).state is State.READY
+
+    def test_cancelling_arun_stops_gracefully(self, new_app: NewApp):
+        app = new_app()
+        started = threading.Event()
+
+        @app.job
+        async def slow() -> str:
+            started.set()
+            await asyncio.sleep(0.3)  # the work
+            return "done"
+
+        job = slow.enqueue()
+
+        async def main() -> None:
+            running = asyncio.create_task(app.worker().arun())
+            await asyncio.to_thread(started.wait, 20)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+        asyncio.run(main())
+        assert app.jobs.get(job.id).result == "done"
+
+    def test_the_same_worker_runs_again(self, new_app: NewApp, mode: str):
+        app = new_app()
+        ran = []
+
+        @app.job
+        async def note(n: int) -> None:
+            ran.append(n)
+
+        worker = app.worker()
+        for n in (1, 2):
+            note.enqueue(n)
+            run(worker, mode, until_idle=True)
+        assert ran == [1, 2]
+
+
+class TestSeveral:
+    def test_two_workers_in_one_process_share_the_work(self, new_app: NewApp, mode: str):
+        app = new_app()
+        ran: Counter[int] = Counter()
+        workers = set()
+        both = threading.Barrier(2, timeout=20)
+
+        @app.job
+        def meet() -> None:
+            both.wait()  # passes only if two run at once
+            workers.add(threading.get_ident())
+
+        @app.job
+        async def note(n: int) -> None:
+            ran[n] += 1
+
+        meet.enqueue(), meet.enqueue()
+        app.enqueue_many(note.request(n) for n in range(500))
+        with working(app, mode, concurrency=1), working(app, mode, concurrency=1):
+            eventually(lambda: app.stats().states[State.COMPLETED] == 502, "all jobs to end")
+        assert len(workers) == 2
+        assert ran == Counter(range(500))
+
+    def test_two_workers_in_one_event_loop(self, new_app: NewApp):
+        app = new_app()
+        ran: Counter[int] = Counter()
+
+        @app.job
+        async def note(n: int) -> None:
+            ran[n] += 1
+
+        app.enqueue_many(note.request(n) for n in range(500))
+
+        async def main() -> None:
+            workers = app.worker(), app.worker()
+            await asyncio.gather(*(worker.arun(until_idle=True) for worker in workers))
+
+        asyncio.run(main())
+        assert ran == Counter(range(500))
+
+
+class TestStarting:
+    def test_without_tables(self, engine: str, postgres_url: str):
+        if engine == "sqlite":  # makes them itself: see the tests of the client
+            return
+        app = Dibs(postgres_url)
+        app.job(lambda: None, kind="any")
+        with pytest.raises(SchemaError, match="dibs migrate"):
+            app.worker().run()
+        app.close()
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"concurrency": 0}, {"concurrency": True}, {"queues": []}, {"queues": "mail"}],
+    )
+    def test_bad_options(self, new_app: NewApp, options: dict[str, object]):
+        app = new_app()
+        app.job(lambda: None, kind="any")
+        with pytest.raises(ConfigurationError):
+            app.worker(**options)  # type: ignore[arg-type]
+
+    def test_without_handlers(self, new_app: NewApp):
+        with pytest.raises(ConfigurationError, match="no handlers"):
+            new_app().worker()
+
+
+class TestLogs:
+    @pytest.fixture
+    def json_log(self) -> Iterator[io.StringIO]:
+        root, dibs = logging.getLogger(), logging.getLogger("dibs")
+        before = root.handlers[:], root.level, dibs.level
+        stream = io.StringIO()
+        configure_logging("json", logging.DEBUG, stream)
+        yield stream
+        root.handlers[:] = before[0]
+        root.setLevel(before[1])
+        dibs.setLevel(before[2])
+
+    def test_events_and_their_fields(self, new_app: NewApp, caplog: pytest.LogCaptureFixture):
+        caplog.set_level(logging.DEBUG, "dibs")
+        app = new_app()
+
+        @app.job(max_attempts=2, backoff=Backoff.exponential(base=0))
+        def fail() -> None:
+            raise ValueError("two\nlines")
+
+        job = fail.enqueue()
+        worker = work(app)
+        records = {
+            event: [r for r in caplog.records if getattr(r, "event", None) == event]
+            for event in ("worker_started", "job_failed", "job_buried", "worker_stopped")
+        }
+        assert {event: len(found) for event, found in records.items()} == dict.fromkeys(records, 1)
+        assert records["worker_started"][0].dibs_fields["worker"] == worker.id
+        failed = records["job_failed"][0].dibs_fields
+        assert (failed["job_id"], failed["kind"], failed["attempt"]) == (job.id, "fail", 1)
+        assert failed["error_type"] == "ValueError"
+        buried = records["job_buried"][0].dibs_fields
+        assert (buried["attempt"], buried["reason"]) == (2, "attempts_exhausted")
+
+    def test_json_is_one_object_per_line(self, new_app: NewApp, json_log: io.StringIO):
+        app = new_app()
+
+        @app.job(max_attempts=1)
+        def fail() -> None:
+            raise ValueError('two\nlines and "quotes" ☂')
+
+        fail.enqueue()
+        work(app)
+        lines = [json.loads(line) for line in json_log.getvalue().splitlines()]
+        assert all(isinstance(line, dict) for line in lines)
+        events = [line["event"] for line in lines if line["logger"].startswith("dibs")]
+        assert {"worker_started", "job_buried", "worker_stopping", "worker_stopped"} <= set(events)
+        (buried,) = [line for line in lines if line["event"] == "job_buried"]
+        assert buried["level"] == "error"
+        assert {"time", "logger", "message", "job_id", "kind", "queue", "attempt"} <= set(buried)
