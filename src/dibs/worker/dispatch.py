@@ -92,6 +92,11 @@ class Dispatcher:
         """Whether nothing is held."""
         return self._empty.is_set()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something is held that has not started."""
+        return bool(self._buffer)
+
     async def emptied(self) -> None:
         """Wait until nothing is held."""
         await self._empty.wait()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from dibs.model.lifecycle import Interrupted, settle
+from dibs.model.prefetch import OVERDUE
 from dibs.model.retry import Backoff
 from dibs.services.base import Service
 from dibs.store import Store
@@ -113,7 +114,9 @@ class Fetcher(Service):
         return self._pause() if waiting else 0.0
 
     def _pause(self) -> float:
-        return self._poll * random.uniform(0.75, 1.25)  # so that workers don't poll in step
+        pause = self._poll * random.uniform(0.75, 1.25)  # so that workers don't poll in step
+        # What waits behind slow jobs must be noticed, however rarely the worker polls.
+        return min(pause, OVERDUE) if self._dispatcher.waiting else pause
 
     def _take(self, found: list[Claimed], now: float) -> None:
         jobs = [job for job in found if job.claim is not None]
