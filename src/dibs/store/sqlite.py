@@ -127,7 +127,7 @@ class SqliteStore(Closing):
         with self._write_lock:
             if self._writing is None:
                 self._writing = self._open(SYNCHRONOUS[self._role])
-                self._gate = Gate(self.url.target, both=self._role is Role.WORKER)
+                self._gate = Gate(self.url.target, worker=self._role is Role.WORKER)
             assert self._gate is not None  # noqa: S101 - opened together with the connection
             with self._gate.held():
                 self._patiently(lambda: self._begin("BEGIN IMMEDIATE"))
@@ -206,7 +206,7 @@ class SqliteStore(Closing):
     @contextmanager
     def _borrowed_gate(self) -> Iterator[None]:
         """Hold the producers' gate while a caller's connection takes its write lock."""
-        gate = Gate(self.url.target, both=False)
+        gate = Gate(self.url.target, worker=False)
         try:
             with gate.held():
                 yield

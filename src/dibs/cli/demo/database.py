@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from dibs.errors import ConfigurationError, MissingDependencyError, StoreUnavailableError
+from dibs.store.gate import SUFFIXES
 from dibs.store.urls import DatabaseUrl, parse_url
 
-BESIDE = ("", "-wal", "-shm", "-journal", "-gate-a", "-gate-b")
+BESIDE = ("", "-wal", "-shm", "-journal", *SUFFIXES)
 """What a SQLite database of dibs consists of: suffixes of its files."""
 
 

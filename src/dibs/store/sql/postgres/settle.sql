@@ -49,15 +49,18 @@ WITH input AS MATERIALIZED (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
-    RETURNING r.*, i.delay, i.counted, i.crashed, i.error_type, i.error, i.traceback
+    RETURNING r.*, i.error_type, i.error, i.traceback
 ), job AS (
+    -- Joined with the input: from what was settled the planner expects one row, and would read
+    -- the whole batch again for each. The record keeps the claim before the one that ran.
     UPDATE dibs_jobs AS j
-    SET claim = s.claim, attempt = j.attempt + s.counted, crashes = j.crashes + s.crashed,
-        scheduled_at = CASE WHEN s.delay IS NULL THEN j.scheduled_at ELSE :now + s.delay END,
-        error = COALESCE(s.error, j.error)
-    FROM settled AS s
-    WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND s.job_id = j.id
-    RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at, s.started_at, s.worker, s.error
+    SET claim = i.claim, attempt = j.attempt + i.counted, crashes = j.crashes + i.crashed,
+        scheduled_at = CASE WHEN i.delay IS NULL THEN j.scheduled_at ELSE :now + i.delay END,
+        error = COALESCE(i.error, j.error)
+    FROM input AS i
+    WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND i.job_id = j.id
+        AND i.claim = j.claim + 1
+    RETURNING j.id, j.queue, j.kind, j.priority, j.scheduled_at
 ), ready AS (
     INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
     SELECT id, queue, priority, scheduled_at FROM job WHERE scheduled_at <= :now
@@ -72,8 +75,10 @@ WITH input AS MATERIALIZED (
     FROM settled WHERE error IS NOT NULL
 ), counter AS (
     INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
-    SELECT :now / 60000000, worker, queue, kind, 'failed', count(*), 0, sum(:now - started_at)
-    FROM job WHERE error IS NOT NULL GROUP BY worker, queue, kind
+    SELECT :now / 60000000, s.worker, j.queue, j.kind, 'failed', count(*), 0,
+        sum(:now - s.started_at)
+    FROM job AS j JOIN settled AS s ON s.job_id = j.id
+    WHERE s.error IS NOT NULL GROUP BY s.worker, j.queue, j.kind
     ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
     SET count = c.count + excluded.count, run = c.run + excluded.run
 )
@@ -91,14 +96,16 @@ WITH input AS MATERIALIZED (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
-    RETURNING r.*, i.reason, i.crashed, i.error_type, i.error, i.traceback
+    RETURNING r.*, i.reason, i.error_type, i.error, i.traceback
 ), job AS (
+    -- Joined with the input, as in job_requeue.
     UPDATE dibs_jobs AS j
-    SET claim = s.claim, error = s.error, crashes = j.crashes + s.crashed,
-        attempt = CASE WHEN s.crashed = 0 THEN s.attempt ELSE j.attempt END
-    FROM settled AS s
-    WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND s.job_id = j.id
-    RETURNING j.queue, j.kind, s.started_at, s.worker
+    SET claim = i.claim, error = i.error, crashes = j.crashes + i.crashed,
+        attempt = CASE WHEN i.crashed = 0 THEN j.attempt + 1 ELSE j.attempt END
+    FROM input AS i
+    WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND i.job_id = j.id
+        AND i.claim = j.claim + 1
+    RETURNING j.id, j.queue, j.kind
 ), dead AS (
     INSERT INTO dibs_dead (job_id, reason, worker, started_at, died_at)
     SELECT job_id, reason, worker, started_at, :now FROM settled
@@ -110,8 +117,10 @@ WITH input AS MATERIALIZED (
     FROM settled
 ), counter AS (
     INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
-    SELECT :now / 60000000, worker, queue, kind, 'dead', count(*), 0, sum(:now - started_at)
-    FROM job GROUP BY worker, queue, kind
+    SELECT :now / 60000000, s.worker, j.queue, j.kind, 'dead', count(*), 0,
+        sum(:now - s.started_at)
+    FROM job AS j JOIN settled AS s ON s.job_id = j.id
+    GROUP BY s.worker, j.queue, j.kind
     ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
     SET count = c.count + excluded.count, run = c.run + excluded.run
 )
