@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
 from dibs import Dibs
 from dibs.testing import PostgresCluster
-from tests.conformance.face import Face, open_face
+from tests.conformance.face import Face, faces
 
 OpenFace = Callable[..., Face]
 
@@ -46,14 +44,8 @@ def mode(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def new_face(tables_url: str, mode: str) -> Iterator[OpenFace]:
     """Make faces of apps with options of their own, all on one database; closed at the end."""
-    with ExitStack() as closing:
-
-        def make(url: str = tables_url, **options: Any) -> Face:
-            face = open_face(url, mode, **options)
-            closing.callback(face.close)
-            return face
-
-        yield make
+    with faces(mode) as make:
+        yield lambda url=tables_url, **options: make(url, **options)
 
 
 @pytest.fixture
@@ -75,6 +67,5 @@ def lasting_face(
     else:
         cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
         url = cluster.create_database(template=request.getfixturevalue("tables_template"))
-    face = open_face(url, mode)
-    yield face
-    face.close()
+    with faces(mode) as make:
+        yield make(url)

@@ -7,7 +7,8 @@ loop; so do `face.jobs.get(…)` and `face.handler(function).using(…).enqueue(
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from dibs import Dibs
@@ -54,14 +55,19 @@ class Face:
         return len(self.jobs.list(limit=10_000)), sum(self.stats().states.values())
 
     def close(self) -> None:
-        """Close the app, and the loop if there is one."""
-        if self.runner is None:
-            self.target.close()
-            return
-        self.wait(self.target.aclose())
-        self.runner.close()
+        """Close the app, as its users would: a task of the loop, or the thread itself."""
+        self.target.close() if self.runner is None else self.wait(self.target.aclose())
 
 
-def open_face(url: str, mode: str, **options: Any) -> Face:
-    """Return a face of a new app: `mode` is "sync" or "async"."""
-    return Face(Dibs(url, **options), asyncio.Runner() if mode == "async" else None)
+@contextmanager
+def faces(mode: str) -> Iterator[Callable[..., Face]]:
+    """Make faces of new apps, "sync" or "async" ones that share a loop; close them at the end."""
+    with ExitStack() as closing:
+        runner = closing.enter_context(asyncio.Runner()) if mode == "async" else None
+
+        def make(url: str, **options: Any) -> Face:
+            face = Face(Dibs(url, **options), runner)
+            closing.callback(face.close)
+            return face
+
+        yield make

@@ -62,3 +62,20 @@ def _recorded(execute: Callable[..., Any], statements: list[str]) -> Callable[..
         return execute(cursor, query, *args, **kwargs)
 
     return recorded
+
+
+def count_connections(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Return a function that counts: those PostgreSQL serves, or those SQLite opened from now."""
+    if url.startswith("sqlite"):
+        opened: list[str] = []
+        connect = sqlite3.connect
+
+        def counted(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+            opened.append(str(args))
+            return connect(*args, **kwargs)
+
+        monkeypatch.setattr(sqlite3, "connect", counted)
+        return lambda: len(opened)
+    server, _, name = url.rpartition("/")
+    query = f"SELECT COUNT(*) FROM pg_stat_activity WHERE datname = '{name}'"
+    return lambda: raw(f"{server}/postgres", query)[0][0]
