@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dibs.errors import StoreUnavailableError
 from dibs.model.times import SECOND
 from dibs.services.base import Service
 from dibs.store import Store
@@ -26,8 +27,11 @@ class Promote(Service):
 
     async def catch_up(self) -> None:
         """Promote what came due while no worker ran, so that the first claim sees all of it."""
-        while len(await self._store.arun(job_promote())) == BATCH:
-            continue
+        try:
+            while len(await self._store.arun(job_promote())) == BATCH:
+                continue
+        except StoreUnavailableError:
+            return  # the loop tries again, and says so
 
     async def tick(self) -> float:
         """Promote what is due; return the seconds until the next job is."""
