@@ -87,14 +87,14 @@ class TestExecutors:
         job = app.jobs.get(second.id)
         assert (job.state, job.attempt, job.error) == (State.COMPLETED, 1, None)
 
-    def test_a_child_that_dies_fails_only_its_job(self, new_app: NewApp, mode: str):
+    def test_a_child_that_dies_fails_only_its_job(self, new_app: NewApp):
         app = new_app()
         exits = child_handlers.declare(app, child_handlers.exit_with, max_attempts=1)
         shot = child_handlers.declare(app, child_handlers.shoot_self, max_attempts=1)
         where = child_handlers.declare(app, child_handlers.where_am_i)
         dead = [exits.enqueue(code=3), shot.enqueue()]
         fine = [where.enqueue(word=str(n)) for n in range(3)]
-        work(app, mode)
+        work(app)
         three, killed = [app.jobs.get(job.id) for job in dead]
         assert three.state is killed.state is State.DEAD
         assert "exit code 3" in (three.error or "")

@@ -97,7 +97,7 @@ class TestNudges:
 
 
 class TestHeartbeat:
-    def test_goes_on_while_a_handler_blocks_the_loop(self, new_app: NewApp, mode: str):
+    def test_goes_on_while_a_handler_blocks_the_loop(self, new_app: NewApp):
         app = new_app(heartbeat=0.1, lease=0.8)
         runs = []
         seen = threading.Event()
@@ -106,11 +106,11 @@ class TestHeartbeat:
         async def block() -> None:
             runs.append(time.monotonic())
             seen.set()
-            time.sleep(2.5)  # noqa: ASYNC251 - what a careless handler does, for three leases
+            time.sleep(2.4)  # noqa: ASYNC251 - what a careless handler does, for three leases
 
         job = block.enqueue()
         # Two event loops: the other worker's is free to rescue all the time.
-        with working(app, mode, concurrency=1), working(app, mode, concurrency=1):
+        with working(app, concurrency=1), working(app, concurrency=1):
             assert seen.wait(20)
             eventually(lambda: app.jobs.get(job.id).state is State.COMPLETED, "its end")
         done = app.jobs.get(job.id)

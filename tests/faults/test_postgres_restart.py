@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 CRASHES = 3
 WORKERS = 2
 PRODUCERS = 2
-SECONDS = 9.0
+SECONDS = 7.0
 SEED = 20_240_503
 # Far longer than the test: no rescue helps here. A claim that was committed while its answer got
 # lost comes back only because the worker looks for what it holds.

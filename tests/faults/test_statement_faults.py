@@ -68,12 +68,17 @@ def test_every_job_still_runs_once(
     now = [note.request(n) for n in range(JOBS)]
     soon = [note.using(delay=0.2).request(n) for n in range(JOBS, 2 * JOBS)]
     lost = [note.using(queue="lost").request(n) for n in range(2 * JOBS, 3 * JOBS)]
-    ids = app.enqueue_many([*now, *soon, *lost])
+    lost_ids = app.enqueue_many(lost)
     taken, _ = app.store.run(job_claim("of-the-dead", ["lost"], ["note"], JOBS))
     assert len(taken) == JOBS
 
-    faults.plan(name, 2, after=after)
+    if name != "job_promote":  # a worker cannot start on a database that does not answer
+        faults.plan(name, 2, after=after)
     with working(app, queues=["default", "lost"], concurrency=5):
+        eventually(lambda: app.stats().workers, "the worker")
+        if name == "job_promote":
+            faults.plan(name, 2, after=after)
+        ids = app.enqueue_many([*now, *soon]) + lost_ids
         eventually(lambda: app.stats().states[State.COMPLETED] == 3 * JOBS, "all jobs to end")
     assert faults.happened[name] >= 1  # the second may find nothing left to do
     assert Counter(ran) == Counter(range(3 * JOBS))
