@@ -12,7 +12,7 @@ from tests.model_based.engines import Engines
 from tests.model_based.machine import Histories
 
 EXAMPLES = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     print_blob=True,

@@ -40,7 +40,7 @@ WITH head AS MATERIALIZED (
     SELECT h.* FROM unnest(:kinds::text[]) AS k (kind)
     CROSS JOIN unnest(:queues::text[]) AS q (queue)
     CROSS JOIN LATERAL (
-        SELECT b.job_id, b.queue, b.priority, b.scheduled_at FROM dibs_blocked AS b
+        SELECT b.ctid AS address, b.priority, b.scheduled_at, b.job_id FROM dibs_blocked AS b
         WHERE b.key = 'kind:' || k.kind AND b.queue = q.queue
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id
         LIMIT :count FOR UPDATE SKIP LOCKED
@@ -48,7 +48,7 @@ WITH head AS MATERIALIZED (
     ORDER BY h.priority DESC, h.scheduled_at, h.job_id
     LIMIT :count
 ), moved AS (
-    DELETE FROM dibs_blocked WHERE job_id = ANY (ARRAY(SELECT job_id FROM head))
+    DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head))
     RETURNING job_id, queue, priority, scheduled_at
 ), ready AS (
     INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)

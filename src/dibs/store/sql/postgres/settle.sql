@@ -130,14 +130,13 @@ SELECT job_id FROM settled;
 -- Cancel a job that waits. Returns its id, or nothing where it does not wait.
 WITH job AS MATERIALIZED (SELECT * FROM dibs_jobs WHERE id = :id),
 ready AS (
-    DELETE FROM dibs_ready AS r USING job AS j
-    WHERE r.queue = j.queue AND r.priority = j.priority AND r.scheduled_at = j.scheduled_at
-        AND r.job_id = j.id
-    RETURNING r.job_id
+    -- Compared with one row, not joined: a join planned while the table is empty reads it whole.
+    DELETE FROM dibs_ready WHERE (queue, priority, scheduled_at, job_id) = (
+        SELECT queue, priority, scheduled_at, id FROM job
+    ) RETURNING job_id
 ), scheduled AS (
-    DELETE FROM dibs_scheduled AS s USING job AS j
-    WHERE s.due = j.scheduled_at AND s.job_id = j.id
-    RETURNING s.job_id
+    DELETE FROM dibs_scheduled WHERE (due, job_id) = (SELECT scheduled_at, id FROM job)
+    RETURNING job_id
 ), blocked AS (
     DELETE FROM dibs_blocked WHERE job_id = :id RETURNING job_id
 ), waiting AS (
