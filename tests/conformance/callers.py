@@ -11,6 +11,7 @@ from typing import Any
 
 import aiosqlite
 import psycopg
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sa_async
@@ -71,15 +72,19 @@ def over_aiosqlite(*, explicit: bool = False, rows: Any = None, **options: Any) 
 
 
 def over_psycopg(*, explicit: bool = False, **options: Any) -> Open:
+    options.setdefault("autocommit", explicit)
+
     def open_(url: str, wait: Callable[[Any], Any]) -> Iterator[Caller]:
-        yield Caller(psycopg.connect(url, autocommit=explicit, **options), explicit=explicit)
+        yield Caller(psycopg.connect(url, **options), explicit=explicit)
 
     return open_
 
 
 def over_async_psycopg(*, explicit: bool = False, **options: Any) -> Open:
+    options.setdefault("autocommit", explicit)
+
     def open_(url: str, wait: Callable[[Any], Any]) -> Iterator[Caller]:
-        connect = psycopg.AsyncConnection.connect(url, autocommit=explicit, **options)
+        connect = psycopg.AsyncConnection.connect(url, **options)
         yield Caller(wait(connect), wait, explicit=explicit)
 
     return open_
@@ -169,6 +174,13 @@ POSTGRES: dict[str, Open] = {
 
 KINDS = {"sqlite": SQLITE, "postgres": POSTGRES}
 
+EVERY_KIND = [
+    pytest.param(engine, kind, id=f"{engine}-{kind}")
+    for engine, kinds in KINDS.items()
+    for kind in kinds
+]
+"""Parameters `engine` and `kind` of a test; only the async face takes all of them."""
+
 
 def is_async(kind: str) -> bool:
     """Whether a connection of this kind can only be awaited."""
@@ -176,8 +188,8 @@ def is_async(kind: str) -> bool:
 
 
 @contextmanager
-def caller_of(kind: str, url: str, runner: asyncio.Runner | None) -> Iterator[Caller]:
-    """Open a caller's connection; an async one lives on the runner's loop."""
+def caller_of(kind: str | Open, url: str, runner: asyncio.Runner | None) -> Iterator[Caller]:
+    """Open a connection of a kind; an async one lives on the runner's loop."""
 
     def wait(awaitable: Any) -> Any:
         async def awaited() -> Any:
@@ -186,8 +198,9 @@ def caller_of(kind: str, url: str, runner: asyncio.Runner | None) -> Iterator[Ca
         assert runner is not None
         return runner.run(awaited())
 
-    engine = "sqlite" if url.startswith("sqlite") else "postgres"
-    with contextmanager(KINDS[engine][kind])(url, wait) as caller:
+    kinds = KINDS["sqlite" if url.startswith("sqlite") else "postgres"]
+    open_ = kinds[kind] if isinstance(kind, str) else kind
+    with contextmanager(open_)(url, wait) as caller:
         try:
             yield caller
         finally:

@@ -9,30 +9,30 @@ import pytest
 from dibs import Dibs
 from dibs.testing import PostgresCluster
 from tests.conformance.face import Face, faces
+from tests.conformance.spies import EMPTY, raw
 
 OpenFace = Callable[..., Face]
 
 
 @pytest.fixture(scope="session")
-def tables_template(postgres_cluster: PostgresCluster) -> str:
-    """A PostgreSQL database that has the tables, to be copied."""
+def tables_database(postgres_cluster: PostgresCluster) -> str:
+    """A PostgreSQL database that has the tables, for one test after the other."""
     url = postgres_cluster.create_database()
     app = Dibs(url)
     app.migrate()
     app.close()
-    return url.rpartition("/")[2]
+    return url
 
 
 @pytest.fixture
 def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A fresh database that has the tables, or, as every SQLite file, makes them itself."""
+    """A database without jobs that has the tables, or, as every SQLite file, makes them itself."""
     if engine == "sqlite":
         yield request.getfixturevalue("sqlite_url")
         return
-    cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
-    url = cluster.create_database(template=request.getfixturevalue("tables_template"))
+    url = request.getfixturevalue("tables_database")
     yield url
-    cluster.drop_database(url.rpartition("/")[2])
+    raw(url, EMPTY)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -66,6 +66,8 @@ def lasting_face(
         url = f"sqlite:///{tmp_path_factory.mktemp('lasting') / 'dibs.db'}"
     else:
         cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
-        url = cluster.create_database(template=request.getfixturevalue("tables_template"))
+        url = cluster.create_database()
     with faces(mode) as make:
-        yield make(url)
+        face = make(url)
+        face.migrate()
+        yield face

@@ -11,7 +11,8 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from dibs.errors import MissingDependencyError, SchemaError
@@ -73,7 +74,7 @@ class PostgresStore(Closing):
     def _transact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
         first = next(calls)
-        with driver.translated(self.url.display), self._sync_pool().connection() as connection:
+        with driver.translated(self.url.display), self._connection() as connection:
 
             def execute(call: Call) -> RowList:
                 cursor = connection.execute(call.sql, call.params or None)
@@ -115,6 +116,18 @@ class PostgresStore(Closing):
                     return await adrive(calls, first, execute)
 
     # --- Connections -----------------------------------------------------------------------
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        """Lend a connection; if another thread closes the pool just now, one of the next."""
+        with ExitStack() as stack:
+            while True:
+                try:
+                    connection = stack.enter_context(self._sync_pool().connection())
+                except driver.PoolClosed:
+                    continue
+                break
+            yield connection
 
     def _sync_pool(self) -> Any:
         with self._lock:
@@ -181,11 +194,14 @@ class PostgresStore(Closing):
         """Close the connections of the sync face; the store opens new ones when used again."""
         if self._pid != os.getpid():
             return
-        if self._nudger is not None:
-            self._nudger.close()
-        if self._pool is not None:
-            self._pool.close()
-        self._reset()
+        with self._lock:
+            nudger, self._nudger = self._nudger, None
+            pool, self._pool = self._pool, None
+            self._current = False
+        if nudger is not None:
+            nudger.close()
+        if pool is not None:
+            pool.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running loop and of the sync face."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg.types.string import TextLoader
-from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from dibs.errors import SchemaError, StoreError, StoreUnavailableError
 from dibs.store.base import Role
@@ -35,8 +35,8 @@ Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 """Errors after which the same transaction may well succeed."""
 
 __all__ = [
-    "Conflict", "Listener", "Nudger", "make_async_pool", "no_gate", "open_pool", "translated",
-    "try_connect",
+    "Conflict", "Listener", "Nudger", "PoolClosed", "make_async_pool", "no_gate", "open_pool",
+    "translated", "try_connect",
 ]  # fmt: skip
 
 

@@ -69,6 +69,10 @@ def make_script(clock: Clock) -> Script:
     return Script(compiled("sqlite", None, lambda name: f":{name}"), encode)
 
 
+_inherited: list[object] = []
+"""A parent process's connections, kept as they are: closing them here could end its locks."""
+
+
 class SqliteStore(Closing):
     """One SQLite database, seen from one process."""
 
@@ -87,6 +91,14 @@ class SqliteStore(Closing):
         self._script = make_script(self._clock)
         self._reset()
 
+    def _own(self) -> None:
+        """Begin anew in a forked process: it must not use its parent's connections."""
+        if self._pid != os.getpid():
+            _inherited.extend((self._writing, self._reading))
+            if self._gate is not None:
+                self._gate.close()  # or it would stay locked if the parent died at it
+            self._reset()
+
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._current = False
@@ -95,6 +107,7 @@ class SqliteStore(Closing):
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
         self._gate: Gate | None = None
+        self._thread_lock = threading.Lock()
         self._threads: dict[bool, ThreadPoolExecutor] = {}
 
     # --- Running operations ----------------------------------------------------------------
@@ -106,13 +119,14 @@ class SqliteStore(Closing):
 
     async def arun(self, operation: Operation[R]) -> R:
         """Carry `operation` out in a thread of the store's own: one writes, one reads."""
-        if self._pid != os.getpid():
-            self._reset()
-        thread = self._threads.get(operation.reads)
-        if thread is None:
-            thread = ThreadPoolExecutor(1, "dibs-sqlite")
-            self._threads[operation.reads] = thread
-        return await asyncio.get_running_loop().run_in_executor(thread, self.run, operation)
+        self._own()
+        with self._thread_lock:
+            thread = self._threads.get(operation.reads)
+            if thread is None:
+                thread = ThreadPoolExecutor(1, "dibs-sqlite")
+                self._threads[operation.reads] = thread
+            done = asyncio.get_running_loop().run_in_executor(thread, self.run, operation)
+        return await done
 
     def _transact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
@@ -182,8 +196,7 @@ class SqliteStore(Closing):
     # --- Schema ----------------------------------------------------------------------------
 
     def _ensure_current(self) -> None:
-        if self._pid != os.getpid():
-            self._reset()  # a fork must not use its parent's connections
+        self._own()
         if self._current:
             return
         version = self._transact(schema_version())
@@ -193,6 +206,7 @@ class SqliteStore(Closing):
 
     def migrate(self) -> list[str]:
         """Create or upgrade the tables; return the names of the migrations that ran."""
+        self._own()
         ran = self._transact(schema_migrate("sqlite", self.url.display))
         self._current = True
         return ran
@@ -222,17 +236,24 @@ class SqliteStore(Closing):
         return SqliteWatch(lambda: self._open("NORMAL"), self._script, list(queues), on_nudge)
 
     def close(self) -> None:
-        """Close the connections; the store opens new ones when it is used again."""
-        if self._pid != os.getpid():
-            return
-        for thread in self._threads.values():
+        """Close the connections, after what is under way; new ones open when used again."""
+        self._own()
+        with self._thread_lock:
+            threads, self._threads = self._threads, {}
+        for thread in threads.values():
             thread.shutdown()
-        for connection in (self._writing, self._reading):
-            if connection is not None:
-                connection.close()
-        if self._gate is not None:
-            self._gate.close()
-        self._reset()
+        with self._write_lock:
+            if self._writing is not None:
+                self._writing.close()
+                self._writing = None
+            if self._gate is not None:
+                self._gate.close()
+                self._gate = None
+        with self._read_lock:
+            if self._reading is not None:
+                self._reading.close()
+                self._reading = None
+        self._current = False
 
     async def aclose(self) -> None:
         """Close the connections; what is under way ends first."""
