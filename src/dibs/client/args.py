@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, NotRequired, Required, get_args, get_type_hints
+from uuid import UUID
 
 from pydantic import ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import (
@@ -32,6 +35,9 @@ JSON_FORM: CoreConfig = {
     "ser_json_inf_nan": "strings",
 }
 """How values that JSON lacks are written and read."""
+
+PLAIN = (Any, bool, bytes, date, datetime, Decimal, float, int, str, UUID)
+"""Annotations whose values load again, whatever they are."""
 
 
 class ArgsSchema:
@@ -67,6 +73,10 @@ class ArgsSchema:
         schema = _schema(kind, fields, extra)
         self._validator = SchemaValidator(schema, JSON_FORM)
         self._serializer = SchemaSerializer(schema, JSON_FORM)
+        given = [get_args(field)[0] for field in fields.values()] + [
+            Any if extra is None else extra
+        ]
+        self._plain = all(any(hint is plain for plain in PLAIN) for hint in given)
         parameters = [
             p for p in self._signature.parameters.values() if p.name != self.context_parameter
         ]
@@ -121,11 +131,14 @@ class ArgsSchema:
         try:
             checked = self._validator.validate_python(dict(values))
             # By alias and without computed fields, so that pydantic models load again.
-            return self._serializer.to_json(checked, by_alias=True, round_trip=True).decode()
+            text = self._serializer.to_json(checked, by_alias=True, round_trip=True).decode()
         except ValidationError as error:
             raise InvalidArgsError(self._kind, describe(error)) from error
         except (PydanticSerializationError, RecursionError, UnicodeError) as error:
             raise InvalidArgsError(self._kind, f"can't be stored as JSON: {error}") from error
+        if not self._plain:  # a model's own settings may write what it does not read
+            self.load(text)
+        return text
 
     def load(self, text: str) -> dict[str, Any]:
         """Return stored args as the values that the handler's annotations name.

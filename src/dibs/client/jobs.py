@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dibs.client.faces import async_face, sync_face
-from dibs.errors import DibsError
-from dibs.model.job import Job, State
+from dibs.errors import DibsError, JobNotFoundError
+from dibs.model.job import Job, State, check_name
 from dibs.store.ops import jobs
 from dibs.store.ops.jobs import Attempt
 from dibs.store.runner import Runner
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dibs.client.client import Client
 
 LIST_LIMIT = 10_000
+ID_LIMIT = 2**63
+"""No database gives an id from here on; PostgreSQL would refuse to look for it."""
 
 
 class Jobs:
@@ -61,15 +63,18 @@ class Jobs:
             limit: how many at most, 1 to 10,000. Default 100.
 
         Raises:
-            DibsError: an unknown state, or a limit out of range.
+            DibsError: an unknown state, a limit out of range, or what can't be a name.
         """
         try:
             wanted = None if state is None else State(state)
         except ValueError as error:
             known = ", ".join(State)
             raise DibsError(f"state={state!r}: expected one of {known}") from error
-        if not isinstance(limit, int) or not 1 <= limit <= LIST_LIMIT:
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIST_LIMIT:
             raise DibsError(f"limit={limit!r}: expected a number from 1 to {LIST_LIMIT}")
+        for name, value in (("kind", kind), ("queue", queue)):
+            if value is not None:
+                check_name(value, name)
         return jobs.job_list(wanted, kind, queue, limit)
 
     def _cancel(self, job_id: int, reason: str | None = None) -> Operation[Job]:
@@ -82,7 +87,10 @@ class Jobs:
         Raises:
             JobNotFoundError: no job has this id.
             JobStateError: it is running, or has ended.
+            DibsError: the reason is no text that both engines can store.
         """
+        if reason is not None and (not isinstance(reason, str) or "\0" in reason):
+            raise DibsError(f"reason={reason!r}: expected text without null characters")
         return jobs.job_cancel(_id(job_id), reason)
 
     get = sync_face(_get)
@@ -98,4 +106,6 @@ class Jobs:
 def _id(job_id: int) -> int:
     if isinstance(job_id, bool) or not isinstance(job_id, int):
         raise DibsError(f"job id {job_id!r}: expected an integer")
+    if not 0 < job_id < ID_LIMIT:
+        raise JobNotFoundError(job_id)
     return job_id

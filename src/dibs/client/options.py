@@ -40,9 +40,12 @@ class Options:
         """Return these options with `overrides` checked and applied.
 
         Raises:
-            InvalidJobError: a value is out of its range, or the datetime is naive.
+            InvalidJobError: an unknown option, a value out of its range, or a naive datetime.
             ConfigurationError: `delay` is not a duration.
         """
+        if unknown := overrides.keys() - Overrides.__annotations__.keys():
+            known = ", ".join(Overrides.__annotations__)
+            raise InvalidJobError(f"unknown option {min(unknown)!r}: expected one of {known}")
         changes: dict[str, object] = {}
         if "queue" in overrides:
             changes["queue"] = check_name(overrides["queue"], "queue")
