@@ -1,0 +1,139 @@
+"""Databases with a small and with a large backlog, and the statements whose cost must not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dibs.model.job import DeadReason, NewJob, State
+from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
+from dibs.store import Store
+from dibs.store.ops.claim import job_claim
+from dibs.store.ops.enqueue import job_enqueue
+from dibs.store.ops.jobs import job_attempts
+from dibs.store.ops.settle import job_settle
+from dibs.store.ops.workers import job_due, job_held, job_promote, job_rescue, worker_beat
+from dibs.store.statement import Operation, Statement
+
+COUNT = 100
+"""Jobs per statement."""
+RUNNING = 400
+"""Jobs that run meanwhile."""
+PROMOTED = 1000
+"""Jobs per promotion: the operation's own batch."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many jobs stand where."""
+
+    scheduled: int
+    finished: int
+    due: int
+    ready: int
+    blocked: int
+    dead: int
+
+    @classmethod
+    def of(cls, everywhere: int) -> Sizes:
+        return cls(*[everywhere] * 6)
+
+
+SMALL = Sizes.of(1000)
+LARGE = Sizes(
+    scheduled=1_000_000, finished=1_000_000, due=100_000, ready=200_000, blocked=50_000, dead=50_000
+)
+
+NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
+JOBS = (
+    "INSERT INTO dibs_jobs (kind, queue, priority, args, max_attempts, scheduled_at, created_at) "
+    + NUMBERS
+    + " SELECT '{kind}', '{queue}', {priority}, '{{}}', 5, {at} + i, 0 FROM n"
+)
+FINISHED = (
+    "INSERT INTO dibs_history (id, kind, queue, priority, state, args, max_attempts, attempt, "
+    "crashes, scheduled_at, created_at, started_at, finished_at, worker) "
+    + NUMBERS
+    + " SELECT 10000000 + i, 'send', 'mail', 0, 'completed', '{{}}', 5, 1, 0, 0, 0, 0, i, 'w' "
+    "FROM n"
+)
+PLACES = (
+    "INSERT INTO dibs_scheduled (due, job_id) "
+    "SELECT scheduled_at, id FROM dibs_jobs WHERE kind IN ('later', 'due')",
+    "INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at) "
+    "SELECT id, queue, priority, scheduled_at FROM dibs_jobs WHERE kind = 'crop'",
+    "INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id) "
+    "SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs WHERE kind = 'alien'",
+    "INSERT INTO dibs_dead (job_id, reason, died_at) "
+    "SELECT id, 'worker_died', 0 FROM dibs_jobs WHERE kind = 'dead'",
+)
+FAR = 4_000_000_000_000_000
+"""A moment in the year 2096, in microseconds."""
+
+
+def fill(execute: Callable[[str], object], sizes: Sizes) -> None:
+    """Put a backlog into empty tables, past the store: it takes seconds."""
+    for kind, queue, priority, at, count in (
+        ("later", "mail", 32767, FAR, sizes.scheduled),
+        ("due", "other", 0, 0, sizes.due),
+        ("crop", "web", "i % 4", 0, sizes.ready),
+        ("alien", "mail", "i % 4", 0, sizes.blocked),
+        ("dead", "mail", 0, 0, sizes.dead),
+    ):
+        execute(JOBS.format(kind=kind, queue=queue, priority=priority, at=at, count=count))
+    execute(FINISHED.format(count=sizes.finished))
+    for place in PLACES:
+        execute(place)
+
+
+def first(operation: Operation[object]) -> Statement:
+    return next(operation.steps())
+
+
+def statements(store: Store) -> dict[str, Statement]:
+    """Return what is measured, each ready to touch about `COUNT` rows."""
+    store.run(worker_beat("w", ["mail"], ["send"], 1, FAR))
+    store.run(job_enqueue([NewJob("send", "{}", "mail", 9)] * 400))
+    claims = claim(store, "w", 300)
+    claim(store, "gone", COUNT)
+    ready, later = (
+        store.run(job_enqueue([NewJob("send", "{}", "mail", 5, delay=delay)] * 300))
+        for delay in (0, FAR)
+    )
+    boom = Failed("ValueError", "boom", "")
+    stale = _second(job_rescue(3))
+    queues, both = ["mail", "web", "empty"], ["send", "crop"]
+    return {
+        "job_enqueue": first(job_enqueue([NewJob("send", "{}", "web", 2)] * COUNT)),
+        "job_claim": first(job_claim("w", queues, both, COUNT)),
+        "job_claim, other kinds": first(job_claim("w", queues, ["send"], COUNT)),
+        "job_admit": first(job_claim("w", queues, ["alien", "none"], COUNT, admit=True)),
+        "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
+        "job_requeue": first(
+            job_settle(
+                [Requeue(c, "retry", 9, counted=True, failure=boom) for c in claims[100:200]]
+            )
+        ),
+        "job_bury": first(
+            job_settle([Bury(c, DeadReason.ATTEMPTS_EXHAUSTED, boom) for c in claims[200:]])
+        ),
+        "job_promote": first(job_promote()),
+        "job_due": first(job_due()),
+        "job_stale": stale,
+        "job_held": first(job_held("w")),
+        "job_attempts": first(job_attempts(1)),
+        "jobs_load": Statement("jobs_load", {"ids": [job.id for job in ready[:COUNT]]}),
+        "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
+        "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
+    }
+
+
+def claim(store: Store, worker: str, count: int) -> list[Claim]:
+    jobs, _ = store.run(job_claim(worker, ["mail"], ["send"], count))
+    return [job.ticket for job in jobs]
+
+
+def _second(operation: Operation[object]) -> Statement:
+    steps = operation.steps()
+    next(steps)
+    return steps.send([])
