@@ -12,7 +12,14 @@ from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.settle import job_settle
-from dibs.store.ops.workers import job_due, job_held, job_promote, job_rescue, worker_beat
+from dibs.store.ops.workers import (
+    job_due,
+    job_held,
+    job_promote,
+    job_rescue,
+    watch_probe,
+    worker_beat,
+)
 from dibs.store.statement import Operation, Statement
 
 COUNT = 100
@@ -100,6 +107,8 @@ def statements(store: Store) -> dict[str, Statement]:
         store.run(job_enqueue([NewJob("send", "{}", "mail", 5, delay=delay)] * 300))
         for delay in (0, FAR)
     )
+    [blocked] = store.run(job_enqueue([NewJob("alien", "{}", "rare")]))
+    store.run(job_claim("w", ["rare"], ["send"], 1))
     boom = Failed("ValueError", "boom", "")
     stale = _second(job_rescue(3))
     queues, both = ["mail", "web", "empty"], ["send", "crop"]
@@ -125,6 +134,9 @@ def statements(store: Store) -> dict[str, Statement]:
         "jobs_load": Statement("jobs_load", {"ids": [job.id for job in ready[:COUNT]]}),
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
+        "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
+        "watch_probe": first(watch_probe(["mail", "web"])),
+        "watch_probe, nothing": first(watch_probe(["empty"])),
     }
 
 

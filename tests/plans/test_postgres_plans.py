@@ -30,7 +30,9 @@ WORKERS = (
     "job_enqueue", "job_claim", "job_claim, other kinds", "job_admit", "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_attempts",
 )  # fmt: skip
-PRODUCERS = ("job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled")
+PRODUCERS = (
+    "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
+)  # fmt: skip
 CASES = [
     *((Role.WORKER, mode, label) for mode in MODES for label in WORKERS),
     *((Role.PRODUCER, mode, label) for mode in (GENERIC, CUSTOM) for label in PRODUCERS),
@@ -123,13 +125,14 @@ def plans(empty_postgres_url: str) -> Iterator[Plans]:
 def _explained(
     store: Store, admin: psycopg.Connection, connections: dict[Role, Prepared]
 ) -> Iterator[tuple[tuple[Role, str, str], dict[str, Any]]]:
-    before = statements(store)
+    known = statements(store)
+    before = [known[label] for label in {*WORKERS, *PRODUCERS}]
     empty(admin)
     for connection in connections.values():
         connection.plan_for("generic")
-        for name in {statement.name for statement in before.values()}:
+        for name in {statement.name for statement in before}:
             connection.prepare(name)
-        for statement in before.values():
+        for statement in before:
             connection.explain(statement)
 
     fill(admin.execute, LARGE)

@@ -1,0 +1,129 @@
+"""On SQLite the cost of every statement is the same with a thousand jobs waiting or a million.
+
+Cost is counted in instructions of SQLite's virtual machine, not in time.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dibs.store import Role, open_store
+from dibs.store.runner import drive
+from dibs.store.sqlite import execute, make_script
+from dibs.store.statement import Operation, Row, Statement, Steps
+from tests.plans.backlog import LARGE, SMALL, Sizes, fill, statements
+
+NOW = 1_767_225_600_000_000
+SCRIPT = make_script(lambda: NOW)
+LABELS = (
+    "job_enqueue", "job_claim", "job_claim, other kinds", "job_admit", "job_finish",
+    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_attempts",
+    "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
+    "watch_probe", "watch_probe, nothing",
+)  # fmt: skip
+SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
+FLAT = 1.5
+
+
+class Database:
+    """A SQLite file with a backlog, and the statements to look at."""
+
+    def __init__(self, path: Path, sizes: Sizes) -> None:
+        with open_store(f"sqlite:///{path}", Role.WORKER, clock=lambda: NOW) as store:
+            store.migrate()
+            self.connection = sqlite3.connect(path, isolation_level=None)
+            self.connection.execute("PRAGMA synchronous = OFF")
+            self.connection.execute("BEGIN")
+            fill(self.connection.execute, sizes)
+            self.connection.execute("COMMIT")
+            self.statements = statements(store)
+
+    def cost(self, label: str) -> int:
+        """Execute a statement, undo it, and return how many instructions it took."""
+        count = 0
+
+        def tick() -> None:
+            nonlocal count
+            count += 1
+
+        calls = SCRIPT.calls(Operation(label, lambda: _alone(self.statements[label])))
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.set_progress_handler(tick, 1)
+        try:
+            drive(calls, next(calls), lambda call: execute(self.connection, call))
+        finally:
+            self.connection.set_progress_handler(None, 0)
+            self.connection.execute("ROLLBACK")
+        return count
+
+    def plan(self, label: str) -> Iterator[tuple[int, str]]:
+        """Yield the parent and the text of every line of a statement's query plans."""
+        statement = self.statements[label]
+        params = SCRIPT.encode(statement.params)
+        for step in SCRIPT.catalog[statement.name]:
+            values = {name: params.get(name, "[]") for name in step.params}
+            for _, parent, _, text in self.connection.execute(
+                f"EXPLAIN QUERY PLAN {step.sql}", values
+            ):
+                yield parent, text
+
+
+def _alone(statement: Statement) -> Steps[list[Row]]:
+    return (yield statement)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plans")
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> Iterator[Database]:
+    database = Database(folder / "small.db", SMALL)
+    with closing(database.connection):
+        yield database
+
+
+@pytest.fixture(scope="module", params=["as it is", "analyzed"])
+def large(folder: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    database = Database(folder / f"large {request.param}.db", LARGE)
+    with closing(database.connection):
+        if request.param == "analyzed":
+            database.connection.execute("ANALYZE")
+        yield database
+
+
+def test_all_statements_are_looked_at(small: Database):
+    assert set(small.statements) == set(LABELS)
+
+
+@pytest.mark.parametrize("label", LABELS)
+class TestEveryStatement:
+    def test_costs_the_same_whatever_waits(self, small: Database, large: Database, label: str):
+        least = small.cost(label)
+        assert least > 0
+        assert large.cost(label) <= FLAT * least
+
+    def test_reads_no_table_whole(self, large: Database, label: str):
+        allowed = {"r"} if label in {"job_stale", "job_held"} else set()  # all that runs
+        for _, text in large.plan(label):
+            if (scan := SCANS.match(text)) and "VIRTUAL TABLE" not in text:
+                name = scan[2] or scan[1]
+                assert name in {"CONSTANT", *allowed}, text
+
+    def test_sorts_only_what_it_picked(self, large: Database, label: str):
+        # A sort inside a subquery would sort the line that its LIMIT cuts.
+        assert not [text for parent, text in large.plan(label) if parent and "TEMP B-TREE" in text]
+
+
+def test_a_claim_walks_the_index_from_its_front(large: Database):
+    plan = [text for parent, text in large.plan("job_claim") if parent]
+    assert any(
+        text.startswith("SEARCH") and "dibs_ready_order (queue=?)" in text for text in plan
+    ), plan
