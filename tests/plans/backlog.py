@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psycopg
+
 from dibs.model.job import DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.store import Store
@@ -76,6 +78,17 @@ PLACES = (
 )
 FAR = 4_000_000_000_000_000
 """A moment in the year 2096, in microseconds."""
+
+
+def empty(admin: psycopg.Connection[tuple[str, ...]]) -> None:
+    """Empty all tables of a PostgreSQL database, as of a queue that has been idle for a while."""
+    tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'dibs_%'"
+    for [name] in admin.execute(tables).fetchall():
+        # Autovacuum would analyze them some time, and so have them planned for again.
+        admin.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")  # type: ignore[arg-type]
+        if name != "dibs_migrations":
+            admin.execute(f"TRUNCATE {name}")  # type: ignore[arg-type]
+    admin.execute("VACUUM ANALYZE")
 
 
 def fill(execute: Callable[[str], object], sizes: Sizes) -> None:

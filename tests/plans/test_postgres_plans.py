@@ -20,7 +20,7 @@ from dibs.store import Role, Store, open_store
 from dibs.store.postgres_driver import open_pool
 from dibs.store.postgres_script import make_script
 from dibs.store.statement import Statement
-from tests.plans.backlog import COUNT, LARGE, PROMOTED, RUNNING, fill, statements
+from tests.plans.backlog import COUNT, LARGE, PROMOTED, RUNNING, empty, fill, statements
 
 SCRIPT = make_script(None)
 TRAP, GENERIC, CUSTOM = MODES = (
@@ -145,17 +145,6 @@ def _explained(
             for label in (label for *case, label in CASES if case == [role, mode]):
                 with suppress(psycopg.errors.QueryCanceled):
                     yield (role, mode, label), connection.explain(filled[label])
-
-
-def empty(admin: psycopg.Connection) -> None:
-    """Empty all tables, as a queue is that has been idle for a while."""
-    tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'dibs_%'"
-    for [name] in admin.execute(tables).fetchall():
-        # Autovacuum would analyze them some time, and so have them planned for again.
-        admin.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")  # type: ignore[arg-type]
-        if name != "dibs_migrations":
-            admin.execute(f"TRUNCATE {name}")  # type: ignore[arg-type]
-    admin.execute("VACUUM ANALYZE")
 
 
 def test_every_statement_comes_to_its_end(plans: Plans):

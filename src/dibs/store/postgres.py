@@ -74,10 +74,11 @@ class PostgresStore(Closing):
     def _transact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
         first = next(calls)
+        prepare = _prepare(operation)
         with driver.translated(self.url.display), self._connection() as connection:
 
             def execute(call: Call) -> RowList:
-                cursor = connection.execute(call.sql, call.params or None)
+                cursor = connection.execute(call.sql, call.params or None, prepare=prepare)
                 return cursor.fetchall() if cursor.description else []
 
             if first.alone:
@@ -102,12 +103,15 @@ class PostgresStore(Closing):
     async def _atransact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
         first = next(calls)
+        prepare = _prepare(operation)
         pool = await self._async_pool()
         with driver.translated(self.url.display):
             async with pool.connection() as connection:
 
                 async def execute(call: Call) -> RowList:
-                    cursor = await connection.execute(call.sql, call.params or None)
+                    cursor = await connection.execute(
+                        call.sql, call.params or None, prepare=prepare
+                    )
                     return await cursor.fetchall() if cursor.description else []
 
                 if first.alone:
@@ -209,3 +213,12 @@ class PostgresStore(Closing):
         if pool is not None:
             await pool.close()
         await asyncio.to_thread(self.close)
+
+
+def _prepare(operation: Operation[Any]) -> bool | None:
+    """Return whether psycopg may prepare an operation's statements; None leaves it to psycopg.
+
+    Reads join many tables: a plan that was best while those were empty would be kept, and read
+    them whole when they are full. Writes are written so that no plan can.
+    """
+    return False if operation.reads else None
