@@ -70,6 +70,13 @@ class TestWhichDatabase:
                 job["id"]
             ]
 
+    @pytest.mark.parametrize("absent", [["--app", ""], ["--url", ""]])
+    def test_by_nobody_where_it_is_empty(self, folder: Folder, absent: list[str]):
+        said = {"--app": ["--url", folder.url], "--url": ["--app", "shop:app"]}[absent[0]]
+        assert folder.run(*absent, *said, "stats", "--json").document
+        assert folder.run(*said, "stats", *absent, "--json").document
+        assert "which database?" in folder.run(*absent, "stats").refused(2)
+
     def test_the_command_line_has_the_last_word(self, folder: Folder):
         env = {"DIBS_APP": "nope:app", "DIBS_URL": "sqlite:////nowhere/dibs.db"}
         assert folder.run("stats", "--json", "--url", folder.url, **env).document

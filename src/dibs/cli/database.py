@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dibs.cli.output import json_option, print_json, print_table
+from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.target import Target, app_option, url_option
 from dibs.insights import GroupStats, Stats
 from dibs.model.job import State
@@ -38,7 +38,7 @@ def _show(found: Stats) -> None:
             ),
         )
     if not found.workers:
-        click.echo("no worker is alive")
+        say("no worker is alive")
         return
     print_table(
         ("worker", "queues", "concurrency", "since", "last heartbeat"),
@@ -65,4 +65,4 @@ def migrate(target: Target, as_json: bool) -> None:
     if as_json:
         print_json({"migrations": ran})
     else:
-        click.echo(f"ran: {' '.join(ran)}" if ran else "the tables are up to date")
+        say(f"ran: {' '.join(ran)}" if ran else "the tables are up to date")

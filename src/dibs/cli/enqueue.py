@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from dibs.cli.output import as_text, json_option, print_json
+from dibs.cli.output import as_text, json_option, print_json, say
 from dibs.cli.target import Target, app_option
-from dibs.cli.values import json_object, moment, priority
+from dibs.cli.values import Seconds, WholeNumber, json_object, moment, priority
 from dibs.model.job import State
 
 
@@ -22,12 +22,12 @@ from dibs.model.job import State
     "--priority", type=priority, metavar="P",
     help="LOW, NORMAL, HIGH, CRITICAL or an integer. [default: the handler's]",
 )  # fmt: skip
-@click.option("--delay", type=float, metavar="S", help="Seconds from now until it may start.")
+@click.option("--delay", type=Seconds(), metavar="S", help="Seconds from now until it may start.")
 @click.option(
     "--scheduled-at", type=moment, metavar="ISO",
     help="From when it may start, for example 2030-01-31T08:00:00Z.",
 )  # fmt: skip
-@click.option("--max-attempts", type=int, metavar="N", help="[default: the handler's]")
+@click.option("--max-attempts", type=WholeNumber(), metavar="N", help="[default: the handler's]")
 @json_option
 @click.pass_obj
 def enqueue(
@@ -46,7 +46,7 @@ def enqueue(
         print_json(job)
     else:
         due = f", due {as_text(job.scheduled_at)}" if job.state is State.SCHEDULED else ""
-        click.echo(
+        say(
             f"job {job.id} is {job.state}: {job.kind}, queue {job.queue}, "
             f"priority {job.priority}{due}"
         )

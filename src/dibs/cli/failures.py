@@ -15,6 +15,10 @@ class Misuse(click.UsageError):
     """Bad usage; the message says itself what to do."""
 
 
+class Unusable(click.ClickException):
+    """A stream or an environment in which the command cannot work."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What the user is told, and the exit code."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from dibs.cli.output import as_text, json_option, print_json, print_table, tracked
+from dibs.cli.output import as_text, json_option, print_json, print_table, say, tracked
 from dibs.cli.target import Target, app_option, url_option
-from dibs.cli.values import JOB_ID
+from dibs.cli.values import JOB_ID, WholeNumber
 from dibs.client.jobs import LIST_LIMIT
 from dibs.errors import DibsError, JobNotFoundError, JobStateError
 from dibs.insights import to_json
@@ -30,7 +30,7 @@ def jobs() -> None:
 @click.option("--kind", metavar="NAME", help="Only of this kind.")
 @click.option("--queue", metavar="NAME", help="Only of this queue.")
 @click.option(
-    "--limit", type=click.IntRange(1, LIST_LIMIT), default=50, show_default=True, metavar="N",
+    "--limit", type=WholeNumber(1, LIST_LIMIT), default=50, show_default=True, metavar="N",
     help="How many at most.",
 )  # fmt: skip
 @json_option
@@ -80,20 +80,20 @@ def show(target: Target, job_id: int, as_json: bool) -> None:
     for name in job.__dataclass_fields__:
         value = getattr(job, name)
         if value is not None:
-            click.echo(f"{name.replace('_', ' '):<14}{as_text(value)}")
+            say(f"{name.replace('_', ' '):<14}{as_text(value)}")
     for attempt in attempts:
         _show_attempt(attempt)
 
 
 def _show_attempt(attempt: Attempt) -> None:
     seconds = (attempt.finished_at - attempt.started_at).total_seconds()
-    click.echo(
+    say(
         f"\nfailed attempt {attempt.attempt}: {as_text(attempt.started_at)}, {seconds:.3f} s, "
         f"on {as_text(attempt.worker)}"
     )
-    click.echo(f"  {as_text(attempt.error_type)}: {as_text(attempt.error)}")
+    say(f"  {as_text(attempt.error_type)}: {as_text(attempt.error)}")
     for line in attempt.traceback.splitlines():
-        click.echo(f"  {as_text(line)}")
+        say(f"  {as_text(line)}")
 
 
 @jobs.command("cancel")
@@ -120,7 +120,7 @@ def cancel(target: Target, job_ids: Sequence[int], reason: str | None, as_json: 
         problems = [{"id": job_id, "error": str(error)} for job_id, error in refused.items()]
         print_json({"cancelled": cancelled, "refused": problems})
     elif cancelled:
-        click.echo(f"cancelled: {' '.join(str(job.id) for job in cancelled)}")
+        say(f"cancelled: {' '.join(str(job.id) for job in cancelled)}")
     if refused:
         raise DibsError(_summary(list(refused.values())))
 

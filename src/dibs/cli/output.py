@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
 
+from dibs.cli.failures import Unusable
 from dibs.insights import to_json
 
 T = TypeVar("T")
@@ -20,13 +23,62 @@ PIPE_WIDTH = 500
 
 
 def json_option(command: F) -> F:
-    """Add --json to a command, as its argument `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+    """Add --json to a command that prints, as its argument `as_json`.
+
+    Where nothing can be printed, the command does not begin.
+    """
+
+    def check(context: click.Context, option: click.Parameter, value: bool) -> bool:  # noqa: ARG001
+        if sys.stdout is None:
+            raise Unusable("standard output is closed; redirect it to /dev/null to print nothing")
+        return value
+
+    return click.option(
+        "--json", "as_json", is_flag=True, callback=check, help="Print one JSON document."
+    )(command)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Print the outcome of work that is done.
+
+    Who reads it may have seen enough and gone: that changes nothing, least of all the exit code,
+    for who saw a failure would do the work again.
+
+    Raises:
+        Unusable: it cannot be written.
+    """
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        mute()
+    except OSError as error:
+        mute()
+        raise Unusable(
+            f"the work is done, but its output could not be written: {error.strerror}"
+        ) from error
+
+
+def mute() -> None:
+    """Lose what is still printed, so that Python does not fail with it at its end."""
+    if sys.stdout is None:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print a line."""
+    with printing():
+        click.echo(text + end, nl=False)
 
 
 def print_json(value: Any) -> None:
     """Print records or figures as one JSON document."""
-    click.echo(json.dumps(to_json(value), indent=2))
+    say(json.dumps(to_json(value), indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
@@ -44,7 +96,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
             if isinstance(value, int | float):
                 column.justify = "right"
         table.add_row(*(Text(as_text(value)) for value in row))
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    with printing(), console.capture() as drawn:  # rich would end the process at a closed pipe
+        console.print(table)
+    say(drawn.get(), end="")
 
 
 def as_text(value: object) -> str:
@@ -60,7 +115,7 @@ def as_text(value: object) -> str:
 
 def tracked(items: Sequence[T], what: str) -> Iterable[T]:
     """Return `items`, with a progress bar on standard error where that is a terminal."""
-    if len(items) < 2 or not sys.stderr.isatty():
+    if len(items) < 2 or sys.stderr is None or not sys.stderr.isatty():
         return items
     from rich.console import Console
     from rich.progress import track

@@ -6,12 +6,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import NoReturn
 
 import click
 
-from dibs.cli.failures import FAILED, failure_of, show_failure
+from dibs.cli.failures import FAILED, Misuse, failure_of, show_failure
+from dibs.cli.output import mute, printing
 from dibs.cli.target import Target, app_option, url_option
 
 COMMANDS = {
@@ -24,6 +26,10 @@ COMMANDS = {
     "demo": ("dibs.cli.demo:demo", "See orders and their jobs run."),
 }
 """Where each subcommand is found, and what the list of them says about it."""
+
+
+ASKING = frozenset({"--help", "--version"})
+"""Options that make any command print and do nothing else."""
 
 
 class LazyGroup(click.Group):
@@ -75,13 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> int:
     try:
-        with cli.make_context("dibs", arguments, obj=Target()) as context:
+        _check_text(arguments)
+        with (
+            printing() if ASKING.intersection(arguments) else nullcontext(),
+            cli.make_context("dibs", arguments, obj=Target()) as context,
+        ):
             cli.invoke(context)
-        sys.stdout.flush()
+        with printing():
+            pass  # whatever is still to be written
     except click.exceptions.Exit as end:
         return end.exit_code
-    except BrokenPipeError:  # who read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # in the middle of what it does, as in the demo
+        mute()
         return FAILED
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
@@ -89,3 +100,18 @@ def _run(arguments: list[str]) -> int:
             raise
         return show_failure(failure)
     return 0
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no text in the encoding of the locale.
+
+    Raises:
+        Misuse: there are some.
+    """
+    for argument in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument):
+            raise Misuse(
+                f"argument {os.fsencode(argument)!r} is not text in the encoding "
+                f"{sys.getfilesystemencoding()!r} of this locale; use a UTF-8 locale, for example "
+                "LC_ALL=C.UTF-8"
+            )

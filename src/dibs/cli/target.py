@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from operator import attrgetter
-from types import ModuleType
 from typing import Any, TypeVar
 
 import click
 
 from dibs.app import Dibs
 from dibs.cli.failures import Misuse
-from dibs.errors import ConfigurationError
+from dibs.cli.importing import load_app
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +46,7 @@ class Target:
 
         Raises:
             Misuse: it is not named, or not where its name says.
+            ConfigurationError: its module cannot be imported.
         """
         return load_app(self.app_name)
 
@@ -89,56 +86,7 @@ def url_option(command: F) -> F:
 
 def _target_option(flag: str, metavar: str, text: str) -> Callable[[F], F]:
     def keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
-        if value is not None:
+        if value:  # an empty one, as from an unset shell variable, means none
             setattr(context.find_object(Target), str(option.name), value)
 
     return click.option(flag, metavar=metavar, help=text, expose_value=False, callback=keep)
-
-
-# --- Importing an app ----------------------------------------------------------------------
-
-
-def load_app(name: str) -> Dibs:
-    """Import the `Dibs` object that `name` (module:attribute) means.
-
-    Raises:
-        Misuse: there is none.
-        ConfigurationError: its module needs a package that is not installed.
-    """
-    module_name, _, path = name.partition(":")
-    parts = [*module_name.split("."), *path.split(".")]
-    if not all(part.isidentifier() for part in parts) or module_name.endswith(".py"):
-        raise Misuse(f"--app {name}: expected module:attribute, for example shop:app")
-    module = _import(name, module_name)
-    try:
-        found = attrgetter(path)(module)
-    except AttributeError as error:
-        raise Misuse(
-            f"--app {name}: module {module_name!r} has no {path!r}{_suggest(module)}"
-        ) from error
-    if not isinstance(found, Dibs):
-        raise Misuse(
-            f"--app {name}: {path!r} is of type {type(found).__name__}, not Dibs{_suggest(module)}"
-        )
-    return found
-
-
-def _import(name: str, module_name: str) -> ModuleType:
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise ConfigurationError(
-                f"--app {name}: importing {module_name!r} failed: {error}; install what it needs"
-            ) from error
-        raise Misuse(
-            f"--app {name}: there is no module {error.name!r} in {here}, nor an installed one"
-        ) from error
-
-
-def _suggest(module: ModuleType) -> str:
-    found = [name for name, value in vars(module).items() if isinstance(value, Dibs)]
-    return f"; did you mean {module.__name__}:{found[0]}?" if found else ""

@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from datetime import datetime
 from typing import Any
 
 import click
 
+from dibs.cli.failures import Unusable
 from dibs.errors import DibsError
 from dibs.model.job import Priority, check_priority
 from dibs.model.times import to_micros
 
-JOB_ID = click.IntRange(min=1, max=2**63 - 1)
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return it as an int; what is none is called so."""
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return int(super().convert(number, param, ctx))
+
+
+class Seconds(click.FloatRange):
+    """A length of time in seconds."""
+
+    def __init__(self, at_least: float = 0) -> None:
+        """Accept finite numbers from `at_least`."""
+        super().__init__(min=at_least)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return it as a float."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number < (self.min or 0):
+            self.fail(
+                f"{value!r}: expected seconds, a finite number of at least {self.min:g}",
+                param, ctx,
+            )  # fmt: skip
+        return number
+
+
+JOB_ID = WholeNumber(min=1, max=2**63 - 1)
 
 
 def priority(value: str) -> int:
@@ -35,7 +73,7 @@ def moment(value: str) -> datetime:
     """Return a moment given in ISO 8601 with its time zone.
 
     Raises:
-        BadParameter: it is something else.
+        BadParameter: it is something else, or outside the calendar.
     """
     try:
         found = datetime.fromisoformat(value)
@@ -43,10 +81,12 @@ def moment(value: str) -> datetime:
         raise click.BadParameter(
             f"{value!r}: expected ISO 8601, for example 2030-01-31T08:00:00+02:00"
         ) from error
+    if found.utcoffset() is None:
+        raise click.BadParameter(f"{value!r} has no time zone: append Z or, say, +02:00")
     try:
         to_micros(found)
     except DibsError as error:
-        raise click.BadParameter(f"{value!r} has no time zone: append Z or, say, +02:00") from error
+        raise click.BadParameter(str(error)) from error
     return found
 
 
@@ -55,9 +95,10 @@ def json_object(value: str) -> dict[str, Any]:
 
     Raises:
         BadParameter: not JSON, or not an object.
+        Unusable: standard input is closed or cannot be read.
     """
     try:
-        found = json.loads(sys.stdin.read() if value == "-" else value)
+        found = json.loads(_standard_input() if value == "-" else value)
     except (ValueError, RecursionError) as error:
         example = """'{"order_id": 1}'"""
         raise click.BadParameter(
@@ -68,3 +109,12 @@ def json_object(value: str) -> dict[str, Any]:
             f"expected a JSON object of args by name, not {json.dumps(found)[:80]}"
         )
     return found
+
+
+def _standard_input() -> str:
+    if sys.stdin is None:
+        raise Unusable("standard input is closed; give the JSON as an argument, or pipe it in")
+    try:
+        return sys.stdin.read()
+    except OSError as error:
+        raise Unusable(f"standard input cannot be read: {error.strerror}") from error

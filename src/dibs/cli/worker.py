@@ -13,6 +13,7 @@ import click
 from dibs.app import Dibs
 from dibs.cli.failures import FAILED, failure_of
 from dibs.cli.target import Target, app_option
+from dibs.cli.values import Seconds, WholeNumber
 from dibs.telemetry import LogFormat, configure_logging
 from dibs.worker.link import ChildLink
 
@@ -33,19 +34,19 @@ def _default(option: str) -> Any:
     help="Serve this queue; may be given several times. [default: those of the handlers]",
 )  # fmt: skip
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), default=_default("concurrency"),
+    "--concurrency", type=WholeNumber(min=1), default=_default("concurrency"),
     show_default=True, metavar="N", help="How many jobs run at once, in each process.",
 )  # fmt: skip
 @click.option(
-    "--processes", type=click.IntRange(1, MOST_PROCESSES), metavar="N",
+    "--processes", type=WholeNumber(1, MOST_PROCESSES), metavar="N",
     help="Run N worker processes and restart those that die. [default: only this process]",
 )  # fmt: skip
 @click.option(
-    "--grace", type=click.FloatRange(min=0), default=_default("grace"), show_default=True,
+    "--grace", type=Seconds(), default=_default("grace"), show_default=True,
     metavar="S", help="Seconds that running jobs have to finish when it stops.",
 )  # fmt: skip
 @click.option(
-    "--poll", type=click.FloatRange(min=0.001), default=_default("poll"), show_default=True,
+    "--poll", type=Seconds(0.001), default=_default("poll"), show_default=True,
     metavar="S", help="Seconds between two looks when no nudge comes.",
 )  # fmt: skip
 @click.option("--until-idle", is_flag=True, help="Stop when nothing is left that could start now.")
