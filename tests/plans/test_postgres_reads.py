@@ -40,7 +40,8 @@ def test_reads_are_planned_for_what_is_there(postgres_url: str):
             jobs = store.run(job_list(None, None, None, 100))
             assert store.run(job_get(jobs[-1].id)) == jobs[-1]
         eventually(lambda: left_alone(admin), "the store's connections to end")
-        assert read_whole(admin, "dibs_jobs") == before > 0
+        # While the table had one row, reading it whole was right.
+        assert read_whole(admin, "dibs_jobs") - before <= OFTEN
 
 
 def left_alone(admin: psycopg.Connection[tuple[int]]) -> bool:
