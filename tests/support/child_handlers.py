@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from dibs import Cancel, Dibs, JobContext, Snooze
@@ -18,6 +19,11 @@ app = Dibs("sqlite:///never-opened.db")
 @app.job(executor="process")
 def where_am_i(ctx: JobContext, word: str) -> dict[str, Any]:
     return {"pid": os.getpid(), "parent": os.getppid(), "word": word, "attempt": ctx.attempt}
+
+
+@app.job(executor="process")
+def where_i_work() -> str:
+    return str(Path.cwd())
 
 
 @app.job(executor="process")

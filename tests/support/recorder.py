@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,6 +110,13 @@ async def stubborn(ctx: JobContext) -> None:
             await asyncio.sleep(60)  # until cancelled, again and again
         except asyncio.CancelledError:
             continue
+
+
+@app.job
+async def kill_worker(ctx: JobContext) -> None:
+    """Take the whole worker process down."""
+    write_down("start", ctx)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.job(max_attempts=2, backoff=Backoff.exponential(base=0))

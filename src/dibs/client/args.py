@@ -28,6 +28,9 @@ from dibs.client.context import JobContext
 from dibs.errors import ConfigurationError, InvalidArgsError
 
 SHOWN_ERRORS = 3
+PLAIN_SIZE = 4_000
+PLAIN_DEPTH = 100
+"""Plain args of fewer characters, and fewer brackets, can surely be read back."""
 
 JSON_FORM: CoreConfig = {
     "ser_json_bytes": "base64",
@@ -134,9 +137,11 @@ class ArgsSchema:
             text = self._serializer.to_json(checked, by_alias=True, round_trip=True).decode()
         except ValidationError as error:
             raise InvalidArgsError(self._kind, describe(error)) from error
-        except (PydanticSerializationError, RecursionError, UnicodeError) as error:
+        except (PydanticSerializationError, RecursionError, ValueError) as error:
             raise InvalidArgsError(self._kind, f"can't be stored as JSON: {error}") from error
-        if not self._plain:  # a model's own settings may write what it does not read
+        # A model's own settings may write what it does not read; so may numbers of thousands of
+        # digits and hundreds of nested lists.
+        if not self._plain or len(text) > PLAIN_SIZE or text.count("[") > PLAIN_DEPTH:
             self.load(text)
         return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -96,12 +97,18 @@ class Client:
             >>> @app.job(queue="mail", priority=Priority.HIGH)
             ... def send_confirmation(order_id: int, email: str) -> None: ...
         """
+        if backoff is not None and not isinstance(backoff, Backoff):
+            raise ConfigurationError(
+                f"backoff={backoff!r}: expected a Backoff, for example Backoff.exponential(base=1)"
+            )
         options = Options().with_(
             {"queue": queue, "priority": priority, "max_attempts": max_attempts}
         )
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
-            name = check_name(kind or function.__name__, "kind")
+            if not inspect.isroutine(function):
+                raise ConfigurationError(f"@app.job needs a function, not {function!r}")
+            name = check_name(function.__name__ if kind is None else kind, "kind")
             handler = Handler(self, function, name, options, backoff or Backoff(), executor)
             self._register(handler)
             return handler
@@ -241,7 +248,11 @@ def _micros(clock: Callable[[], datetime] | None) -> Clock | None:
 
 
 def _origin(handler: Handler[..., Any]) -> str:
-    return f"{handler.function.__module__}.{handler.function.__qualname__}"
+    """Return where a handler was written; a module that is loaded again says the same."""
+    function = handler.function
+    code = getattr(function, "__code__", None)
+    place = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
+    return f"{function.__module__}.{function.__qualname__} ({place})"
 
 
 def _requests(requests: Iterable[NewJob]) -> list[NewJob]:

@@ -136,6 +136,11 @@ class Handler(Enqueuer[P], Generic[P, R]):
 
 
 def _executor(function: Callable[..., Any], kind: str, executor: Executor | None) -> Executor:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"the handler of {kind!r} is a generator: calling it would not run it; "
+            "let it do its work and return"
+        )
     asynchronous = inspect.iscoroutinefunction(function)
     chosen = executor or ("async" if asynchronous else "thread")
     if chosen not in {"async", "thread", "process"}:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 
-from dibs.errors import InvalidJobError
+from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import NewJob, Priority, check_max_attempts, check_name, check_priority
 from dibs.model.times import Duration, duration, to_micros
 
@@ -41,7 +41,6 @@ class Options:
 
         Raises:
             InvalidJobError: an unknown option, a value out of its range, or a naive datetime.
-            ConfigurationError: `delay` is not a duration.
         """
         if unknown := overrides.keys() - Overrides.__annotations__.keys():
             known = ", ".join(Overrides.__annotations__)
@@ -56,7 +55,7 @@ class Options:
         if "delay" in overrides and "scheduled_at" in overrides:
             raise InvalidJobError("delay and scheduled_at are given both; give one of them")
         if "delay" in overrides:
-            changes |= {"delay": duration(overrides["delay"], "delay"), "scheduled_at": None}
+            changes |= {"delay": _delay(overrides["delay"]), "scheduled_at": None}
         if "scheduled_at" in overrides:
             changes |= {"delay": 0, "scheduled_at": to_micros(overrides["scheduled_at"])}
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -72,3 +71,10 @@ class Options:
             delay=self.delay,
             scheduled_at=self.scheduled_at,
         )
+
+
+def _delay(value: Duration) -> int:
+    try:
+        return duration(value, "delay")
+    except ConfigurationError as error:
+        raise InvalidJobError(str(error)) from error

@@ -60,7 +60,9 @@ def duration(value: Duration, name: str, *, minimum: float = 0.0) -> int:
     try:
         delta = value if isinstance(value, timedelta) else timedelta(seconds=value)
     except (OverflowError, ValueError) as error:
-        raise ConfigurationError(f"{name}={value!r}: {error}") from error
+        raise ConfigurationError(
+            f"{name}={value!r}: expected a finite number of seconds, at most {LONGEST.days} days"
+        ) from error
     if delta < timedelta(seconds=minimum):
         raise ConfigurationError(f"{name}={value!r}: expected at least {minimum:g} seconds")
     if delta > LONGEST:

@@ -53,6 +53,11 @@ def parse_url(url: str | None) -> DatabaseUrl:
 
 def _sqlite(url: str, rest: str) -> DatabaseUrl:
     host, slash, name = rest.partition("/")
+    if "?" in name or "#" in name:
+        raise ConfigurationError(
+            f"database URL {url!r}: a SQLite URL has no options; write ? and # in the name of a "
+            "file as %3F and %23"
+        )
     path = unquote(name)
     if host or not slash or not path:
         raise ConfigurationError(f"database URL {url!r} names no file; {EXPECTED}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
 import logging
 import traceback
 from typing import Any
@@ -73,8 +75,12 @@ def ended(value: Any) -> Outcome:
         return Snoozed(duration(value.delay, "delay"))
     if isinstance(value, Cancel):
         return CalledOff(None if value.reason is None else storable(value.reason))
+    if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
+        return failed(_never_ran(value))
     try:
-        return Returned(to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode())
+        text = to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode()
+        json.loads(text)  # what cannot be read back, as a number of 5,000 digits, is no result
+        return Returned(text)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         # The work is done: failing the job now would only repeat it.
         log_event(
@@ -85,12 +91,27 @@ def ended(value: Any) -> Outcome:
         return Returned()
 
 
+def _never_ran(value: Any) -> TypeError:
+    """Say that calling the handler only made something that nobody will run."""
+    if inspect.iscoroutine(value):
+        value.close()  # it would warn that it was never awaited
+    return TypeError(
+        f"the handler returned a {type(value).__name__} instead of doing its work; declare the "
+        "async function itself with @app.job, and let wrappers of it be async too"
+    )
+
+
 def failed(error: BaseException) -> Failed:
     """Return the outcome that an exception stands for."""
-    trace = "".join(traceback.format_exception(error))
+    try:
+        message = str(error) or type(error).__name__
+        trace = "".join(traceback.format_exception(error))
+    except Exception as worse:
+        message = f"its own message cannot be shown: {type(worse).__name__} in __str__"
+        trace = "".join(traceback.format_tb(error.__traceback__))
     return Failed(
         error_type=type(error).__name__,
-        message=storable(str(error) or type(error).__name__)[:MESSAGE_LIMIT],
+        message=storable(message)[:MESSAGE_LIMIT],
         traceback=storable(trace)[-TRACEBACK_LIMIT:],
         final=DeadReason.INVALID_ARGS if _is_invalid_args(error) else None,
     )

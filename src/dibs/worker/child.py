@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import sys
 from functools import reduce
@@ -44,8 +45,9 @@ def decode_outcome(message: bytes) -> Outcome:
     return outcome
 
 
-def serve(connection: Connection) -> None:
-    """Run jobs until the parent is gone."""
+def serve(connection: Connection, folder: str) -> None:
+    """Run jobs in `folder` until the parent is gone."""
+    os.chdir(folder)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the worker's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while True:

@@ -13,24 +13,19 @@ from typing import Any
 from dibs.client.handler import Handler
 from dibs.model.lifecycle import Interrupted, Outcome
 from dibs.model.prefetch import OVERDUE, Prefetch
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.telemetry import log_event
 from dibs.worker.attempt import attempt_async, failed
 from dibs.worker.processes import ProcessExecutor
+from dibs.worker.settle import Settler
 from dibs.worker.threads import ThreadExecutor
 
 logger = logging.getLogger("dibs.worker")
 
-Key = tuple[int, int | None]
-"""A job's id and the number of its claim."""
-
+ALONE_SECONDS = 30.0
+"""How long a job on its last chance waits for the worker's other jobs to end."""
 UNCANCELLED_SECONDS = 1.0
 """How long a cancelled async handler may take to clean up."""
-
-
-def key_of(job: Claimed) -> Key:
-    """Return what tells this attempt from every other."""
-    return (job.id, job.claim)
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +44,8 @@ class Dispatcher:
         worker: str,
         handlers: Mapping[str, Handler[..., Any]],
         concurrency: int,
-        on_end: Callable[[Claimed, Outcome], None],
+        max_crashes: int,
+        settler: Settler,
     ) -> None:
         """Run up to `concurrency` jobs at once; `on_room` is called when there is room for more.
 
@@ -57,12 +53,15 @@ class Dispatcher:
             worker: its id.
             handlers: by kind.
             concurrency: how many slots there are.
-            on_end: called for every job that ended, or was given back.
+            max_crashes: how often a job's worker may die before the job is buried.
+            settler: takes every job that ended, or is given back.
         """
         self._worker = worker
         self._handlers = handlers
         self._concurrency = concurrency
-        self._on_end = on_end
+        self._settler = settler
+        self._last_chance = max(1, max_crashes - 1)
+        self._suspects = 0
         self.on_room: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._prefetch = Prefetch(self._loop.time())
@@ -72,12 +71,14 @@ class Dispatcher:
         self._processes = ProcessExecutor(worker, self._ended)
         self._empty = asyncio.Event()
         self._empty.set()
+        self._alone: asyncio.Task[None] | None = None
+        self._alone_by: float | None = None
         self._closed = False
         self._interrupting = False
 
     def room(self) -> int:
         """Return how many jobs to claim now; 0 where a claim would be too small to pay."""
-        if self._closed:
+        if self._closed or self._suspects:
             return 0
         ahead = self._prefetch.allowed
         room = self._concurrency + ahead - len(self._buffer) - len(self._running)
@@ -105,41 +106,79 @@ class Dispatcher:
         """Take claimed jobs, in claim order."""
         now = self._loop.time()
         self._buffer.extend((now, job) for job in jobs)
+        self._suspects += sum(map(self._suspect, jobs))
         if self._closed:  # the claim was under way when the worker was told to stop
             self.give_back()
         self._fill_slots()
 
     def give_back_overdue(self) -> None:
         """Give the buffer back where it waits too long: slow jobs took the slots meanwhile."""
+        if self._suspects:
+            return  # it waits to be alone
         if self._buffer and self._loop.time() - self._buffer[0][0] > OVERDUE:
             self._prefetch.reset(self._loop.time())
             self.give_back()
 
-    def give_back(self) -> None:
-        """Give back every claim that has not started."""
-        while self._buffer:
+    def give_back(self, *, but: int = 0) -> None:
+        """Give back every claim that has not started, but the first so many."""
+        while len(self._buffer) > but:
             _, job = self._buffer.pop()
-            self._on_end(job, Interrupted())
+            self._suspects -= self._suspect(job)
+            self._settler.add(job, Interrupted())
         self._note_empty()
 
     # --- Slots -----------------------------------------------------------------------------
 
     def _fill_slots(self) -> None:
         while self._buffer and len(self._running) < self._concurrency:
+            suspect = self._suspect(self._buffer[0][1])
+            if self._alone is not None or (suspect and not self._may_start_alone()):
+                return
             _, job = self._buffer.popleft()
             run = self._running[key_of(job)] = _Run(job)
             self._empty.clear()
-            handler = self._handlers[job.kind]
-            if handler.executor == "async":
-                # A context of its own, as in a thread: by default a task inherits the context that
-                # makes it, and that is often the task of the job that ended before.
-                run.task = self._loop.create_task(
-                    self._run_async(handler, job), context=contextvars.Context()
-                )
-            elif handler.executor == "thread":
-                self._threads.start(handler, job)
-            else:
-                self._processes.start(handler, job)
+            if suspect:
+                self._alone = self._loop.create_task(self._start_alone(run))
+                return
+            self._start(run)
+
+    def _start(self, run: _Run) -> None:
+        job = run.job
+        handler = self._handlers[job.kind]
+        if handler.executor == "async":
+            # A context of its own, as in a thread: by default a task inherits the context that
+            # makes it, and that is often the task of the job that ended before.
+            run.task = self._loop.create_task(
+                self._run_async(handler, job), context=contextvars.Context()
+            )
+        elif handler.executor == "thread":
+            self._threads.start(handler, job)
+        else:
+            self._processes.start(handler, job)
+
+    # A worker that dies counts a crash for every job it holds, and most of them are innocent. So a
+    # job that would be buried by one crash more is started only when the worker holds nothing
+    # else, or nothing but jobs that have long run without harm: what is buried for its worker's
+    # death stood out.
+
+    def _suspect(self, job: Claimed) -> bool:
+        return job.crashes >= self._last_chance
+
+    def _may_start_alone(self) -> bool:
+        if not self._running:
+            return True
+        now = self._loop.time()
+        if self._alone_by is None:
+            self._alone_by = now + ALONE_SECONDS
+            self._loop.call_at(self._alone_by, self._fill_slots)
+            self.give_back(but=1)
+        return now >= self._alone_by
+
+    async def _start_alone(self, run: _Run) -> None:
+        self.give_back()
+        await self._settler.emptied()
+        if key_of(run.job) in self._running:  # else it was interrupted meanwhile
+            self._start(run)
 
     async def _run_async(self, handler: Handler[..., Any], job: Claimed) -> None:
         try:
@@ -151,8 +190,11 @@ class Dispatcher:
     def _ended(self, job: Claimed, outcome: Outcome) -> None:
         if self._running.pop(key_of(job), None) is None:
             return  # it was interrupted, and given back already
+        if self._suspect(job):
+            self._suspects -= 1
+            self._alone = self._alone_by = None
         self._prefetch.ended(1, self._loop.time())
-        self._on_end(job, outcome)
+        self._settler.add(job, outcome)
         self._fill_slots()
         self._note_empty()
         if self.on_room is not None and self.room():

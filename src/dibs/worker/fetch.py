@@ -15,11 +15,11 @@ from dibs.model.retry import Backoff
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.base import Watch
-from dibs.store.ops.claim import Claimed, job_claim
+from dibs.store.ops.claim import Claimed, Key, job_claim
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_held
 from dibs.telemetry import log_event
-from dibs.worker.dispatch import Dispatcher, Key
+from dibs.worker.dispatch import Dispatcher
 
 logger = logging.getLogger("dibs.worker")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -30,12 +31,13 @@ class ProcessExecutor:
         self._done = done
         self._loop = asyncio.get_running_loop()
         self._context = multiprocessing.get_context("spawn")
+        self._folder = os.getcwd()  # a handler may change it; children must find the same files
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
 
     def start(self, handler: Handler[..., Any], job: Claimed) -> None:
         """Run a job in an idle child, or in a new one."""
-        found = self._idle_child() or _Child(self._context)
+        found = self._idle_child() or _Child(self._context, self._folder)
         self._busy.add(found)
         found.job = job
         self._loop.add_reader(found.connection.fileno(), self._ended, found)
@@ -81,13 +83,13 @@ class ProcessExecutor:
 class _Child:
     """One child process and the pipe to it."""
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: Any, folder: str) -> None:
         ours: Connection
         ours, theirs = context.Pipe()
         self.connection = ours
         self.job: Claimed | None = None
         self.process: BaseProcess = context.Process(
-            target=child.serve, args=(theirs,), name="dibs-child", daemon=True
+            target=child.serve, args=(theirs, folder), name="dibs-child", daemon=True
         )
         self.process.start()
         theirs.close()

@@ -26,10 +26,9 @@ from dibs.model.lifecycle import (
 )
 from dibs.services.base import Service
 from dibs.store import Store
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.store.ops.settle import job_settle
 from dibs.telemetry import log_event
-from dibs.worker.dispatch import Key, key_of
 
 logger = logging.getLogger("dibs.worker")
 

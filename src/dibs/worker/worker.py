@@ -142,7 +142,7 @@ class Worker:
         handlers, kinds = self._client.handlers, list(self._client.handlers)
         settings = self._client.settings
         settler = Settler(store, handlers)
-        dispatcher = Dispatcher(self.id, handlers, self._concurrency, settler.add)
+        dispatcher = Dispatcher(self.id, handlers, self._concurrency, settings.max_crashes, settler)
         self._dispatcher = dispatcher
         if self._stopping.is_set():
             dispatcher.close()

@@ -35,6 +35,15 @@ class Claimed(NamedTuple):
         return Claim(self.id, self.claim, self.attempt, self.max_attempts)
 
 
+Key = tuple[int, int | None]
+"""A job's id and the number of its claim."""
+
+
+def key_of(job: Claimed) -> Key:
+    """Return what tells this attempt from every other."""
+    return (job.id, job.claim)
+
+
 @operation()
 def job_claim(
     worker: str, queues: Sequence[str], kinds: Sequence[str], count: int, *, admit: bool = False

@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from dibs.errors import JobNotFoundError, JobStateError
 from dibs.model.job import WAITING, Job, State
@@ -33,6 +34,14 @@ def _moment(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
+def _value(text: str) -> Any:
+    """Return JSON as values; a row that somebody else wrote must not hide all others."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
 def _job(row: Row) -> Job:
     (
         id_, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
@@ -44,7 +53,7 @@ def _job(row: Row) -> Job:
         queue=queue,
         priority=priority,
         state=State(state),
-        args=json.loads(args),
+        args=_value(args),
         attempt=attempt,
         max_attempts=max_attempts,
         crashes=crashes,
@@ -53,7 +62,7 @@ def _job(row: Row) -> Job:
         started_at=_moment(started_at),
         finished_at=_moment(finished_at),
         worker=worker,
-        result=None if result is None else json.loads(result),
+        result=None if result is None else _value(result),
         error=error,
         reason=reason,
     )
