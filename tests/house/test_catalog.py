@@ -37,7 +37,7 @@ from dibs.store.ops.workers import (
     worker_list,
 )
 from dibs.store.postgres_script import encode as postgres_encode
-from dibs.store.sqlite import make_script
+from dibs.store.sqlite_script import make_script
 from dibs.store.statement import Operation, Row, Rows, Statement
 
 ENGINES = ("sqlite", "postgres")

@@ -15,7 +15,8 @@ import pytest
 
 from dibs.store import Role, open_store
 from dibs.store.runner import drive
-from dibs.store.sqlite import execute, make_script
+from dibs.store.sqlite_connection import execute
+from dibs.store.sqlite_script import make_script
 from dibs.store.statement import Operation, Row, Statement, Steps
 from tests.plans.backlog import LARGE, SMALL, Sizes, fill, statements
 

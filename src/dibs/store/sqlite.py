@@ -10,28 +10,28 @@ power failure can only repeat a job.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dibs.errors import ConfigurationError, StoreUnavailableError
 from dibs.store import borrowed
 from dibs.store.base import Clock, Role, Watch
-from dibs.store.catalog import compiled
 from dibs.store.closing import Closing
 from dibs.store.gate import Gate
 from dibs.store.migrate import check_version, schema_migrate, schema_version
-from dibs.store.runner import Call, Runner, Script, drive
+from dibs.store.runner import Runner, drive
+from dibs.store.sqlite_connection import Opened, execute, finish, identity
 from dibs.store.sqlite_errors import is_locked, translated
+from dibs.store.sqlite_script import make_script, system_clock
 from dibs.store.sqlite_watch import SqliteWatch
-from dibs.store.statement import Operation, RowList, Rows
+from dibs.store.statement import Operation
 from dibs.store.urls import DatabaseUrl
 
 R = TypeVar("R")
@@ -42,35 +42,9 @@ RETRY_SECONDS = (0.0005, 0.01)
 """Shortest and longest pause before asking again for a lock that others hold without the gates."""
 
 
-def system_clock() -> int:
-    """Return this machine's time, which is the database's: the file is on this machine."""
-    return time.time_ns() // 1000
-
-
-def execute(connection: sqlite3.Connection, call: Call) -> RowList:
-    """Execute one call; rows are plain tuples, whatever the connection's row factory."""
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    return cursor.execute(call.sql, call.params).fetchall()
-
-
-def make_script(clock: Clock) -> Script:
-    """Return SQLite's script: named parameters, lists and tables as JSON, time as a parameter."""
-
-    def encode(params: Mapping[str, Any]) -> dict[str, Any]:
-        bound: dict[str, Any] = {"now": clock()}
-        for name, value in params.items():
-            if isinstance(value, Rows):
-                bound[name] = json.dumps(value.rows)
-            else:
-                bound[name] = json.dumps(value) if isinstance(value, list) else value
-        return bound
-
-    return Script(compiled("sqlite", None, lambda name: f":{name}"), encode)
-
-
 _inherited: list[object] = []
-"""A parent process's connections, kept as they are: closing them here could end its locks."""
+"""Connections that must not be closed: of a parent process, whose locks that could end, or of a
+file that was replaced."""
 
 
 class SqliteStore(Closing):
@@ -104,8 +78,8 @@ class SqliteStore(Closing):
         self._current = False
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
-        self._writing: sqlite3.Connection | None = None
-        self._reading: sqlite3.Connection | None = None
+        self._writing: Opened | None = None
+        self._reading: Opened | None = None
         self._gate: Gate | None = None
         self._thread_lock = threading.Lock()
         self._threads: dict[bool, ThreadPoolExecutor] = {}
@@ -139,25 +113,44 @@ class SqliteStore(Closing):
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         with self._write_lock:
+            self._writing = self._unless_replaced(self._writing)
             if self._writing is None:
                 self._writing = self._open(SYNCHRONOUS[self._role])
                 self._gate = Gate(self.url.target, worker=self._role is Role.WORKER)
             assert self._gate is not None  # noqa: S101 - opened together with the connection
+            connection = self._writing.connection
             with self._gate.held():
-                self._patiently(lambda: self._begin("BEGIN IMMEDIATE"))
-                yield from _finish(self._writing)
-
-    def _begin(self, sql: str) -> None:
-        assert self._writing is not None  # noqa: S101 - the caller opened it
-        self._writing.execute(sql)
+                self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
+                yield from finish(connection)
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
         with self._read_lock:
+            self._reading = self._unless_replaced(self._reading)
             if self._reading is None:
                 self._reading = self._open("NORMAL")
-            self._reading.execute("BEGIN")
-            yield from _finish(self._reading)
+            self._reading.connection.execute("BEGIN")
+            yield from finish(self._reading.connection)
+
+    def _unless_replaced(self, opened: Opened | None) -> Opened | None:
+        """Refuse to go on with a file that is gone: what it acknowledged, nobody would find.
+
+        Raises:
+            StoreUnavailableError: once; the next operation opens the file that is there then.
+        """
+        if opened is None or opened.file == identity(self.url.target):
+            return opened
+        self._current = False
+        # Left open: closing it would remove the -wal and -shm files of the new database.
+        _inherited.append(opened)
+        if opened is self._writing:
+            self._writing = None
+        else:
+            self._reading = None
+        raise StoreUnavailableError(
+            f"{self.url.display}: the file was deleted or replaced while it was in use; "
+            "the next operation opens the one that is there then"
+        )
 
     def _patiently(self, action: Callable[[], R]) -> R:
         """Do what needs a lock, again and again while somebody without the gates holds it."""
@@ -175,7 +168,7 @@ class SqliteStore(Closing):
                     ) from error
             time.sleep(random.uniform(*RETRY_SECONDS))
 
-    def _open(self, synchronous: str) -> sqlite3.Connection:
+    def _open(self, synchronous: str) -> Opened:
         connection = sqlite3.connect(
             self.url.target,
             timeout=0,
@@ -191,7 +184,7 @@ class SqliteStore(Closing):
             connection.close()
             raise
         connection.execute(f"PRAGMA busy_timeout = {round(self._lock_timeout * 1000)}")
-        return connection
+        return Opened(connection, identity(self.url.target))
 
     # --- Schema ----------------------------------------------------------------------------
 
@@ -233,7 +226,9 @@ class SqliteStore(Closing):
     def watch(self, queues: Iterable[str], on_nudge: Callable[[], None]) -> Watch:
         """Call `on_nudge` from a thread whenever `queues` may have new work."""
         self._ensure_current()
-        return SqliteWatch(lambda: self._open("NORMAL"), self._script, list(queues), on_nudge)
+        return SqliteWatch(
+            lambda: self._open("NORMAL").connection, self._script, list(queues), on_nudge
+        )
 
     def close(self) -> None:
         """Close the connections, after what is under way; new ones open when used again."""
@@ -244,28 +239,17 @@ class SqliteStore(Closing):
             thread.shutdown()
         with self._write_lock:
             if self._writing is not None:
-                self._writing.close()
+                self._writing.connection.close()
                 self._writing = None
             if self._gate is not None:
                 self._gate.close()
                 self._gate = None
         with self._read_lock:
             if self._reading is not None:
-                self._reading.close()
+                self._reading.connection.close()
                 self._reading = None
         self._current = False
 
     async def aclose(self) -> None:
         """Close the connections; what is under way ends first."""
         await asyncio.get_running_loop().run_in_executor(None, self.close)
-
-
-def _finish(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Yield inside an open transaction; commit it at the end, or roll it back on an error."""
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
