@@ -115,7 +115,7 @@ def translated(display: str) -> Iterator[None]:
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
         reason = str(error).strip().splitlines()
         raise StoreUnavailableError(
-            f"{display} cannot be reached: {reason[-1] if reason else type(error).__name__}; "
+            f"{display} cannot be reached: {reason[0] if reason else type(error).__name__}; "
             "check the URL and that the server is running"
         ) from error
     except psycopg.Error as error:
