@@ -99,7 +99,10 @@ class PageRun:
         elif block.language == "python":
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
-                exec(compile("\n" * (block.line - 1) + text, where, "exec"), self.names)
+                exec(
+                    compile("\n" * (block.line - 1) + text, where, "exec", dont_inherit=True),
+                    self.names,
+                )
             self.output = printed.getvalue()
         elif block.language == "text" and block.follows and self.output is not None:
             check(block.text, self.output, where)
