@@ -62,7 +62,7 @@ def all_at_once(url: str, what: str) -> list[object]:
             child.stdin.write("go\n")
             child.stdin.flush()
         for child in children:
-            out, errors = child.communicate(timeout=60)
+            out, errors = child.communicate(timeout=100)
             assert child.returncode == 0, errors
             found.append(json.loads(out))
     finally:
