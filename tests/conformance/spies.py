@@ -96,5 +96,8 @@ def count_connections(url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[],
         monkeypatch.setattr(sqlite3, "connect", counted)
         return lambda: len(opened)
     server, _, name = url.rpartition("/")
-    query = f"SELECT COUNT(*) FROM pg_stat_activity WHERE datname = '{name}'"
+    query = f"""
+        SELECT COUNT(*) FROM pg_stat_activity
+        WHERE datname = '{name}' AND backend_type = 'client backend'
+    """
     return lambda: raw(f"{server}/postgres", query)[0][0]

@@ -8,7 +8,7 @@ import pytest
 
 from dibs import JobNotFoundError
 from dibs.model.job import State
-from tests.conformance.callers import KINDS, Caller, caller_of, is_async
+from tests.conformance.callers import EVERY_KIND, KINDS, Caller, caller_of, is_async
 from tests.conformance.conftest import OpenFace
 from tests.conformance.face import Face
 from tests.conformance.spies import count_connections, raw
@@ -109,13 +109,6 @@ class TestTheConnection:
         caller.commit()
         assert connections() <= before
 
-    def test_takes_what_needs_several_statements(self, face: Face, caller: Caller):
-        caller.begin()
-        more_than_a_statement_takes(face, caller.connection)
-        assert face.stats().states[State.READY] == 0
-        caller.commit()
-        assert face.stats().states[State.READY] == 10_001
-
     def test_returns_what_is_then_read(self, face: Face, caller: Caller):
         caller.begin()
         job = face.handler(confirm, queue="q").using(connection=caller.connection).enqueue(1)
@@ -129,3 +122,13 @@ class TestTheConnection:
             caller.execute(ONE)
             caller.commit()
         assert (orders(), face.rows()) == (3, (15, 15))
+
+
+@pytest.mark.parametrize(("engine", "kind"), EVERY_KIND)
+@pytest.mark.parametrize("mode", ["async"])
+def test_what_needs_several_statements(face: Face, caller: Caller):
+    caller.begin()
+    more_than_a_statement_takes(face, caller.connection)
+    assert face.stats().states[State.READY] == 0
+    caller.commit()
+    assert face.stats().states[State.READY] == 10_001
