@@ -6,6 +6,7 @@ import asyncio
 import functools
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,14 @@ def positional_only(n: int, /) -> None: ...
 def unresolvable(amount: OnlyForCheckers) -> None: ...
 
 
+@dataclass
+class Incomplete:
+    amount: OnlyForCheckers
+
+
+def unresolvable_inside(order: Incomplete) -> None: ...
+
+
 def misspelt(amount: Decimall) -> None: ...  # noqa: F821 - the mistake itself
 
 
@@ -60,6 +69,7 @@ async def async_generator(n: int) -> AsyncIterator[int]:
         (with_star_args, ["with_star_args", "'numbers'", "passed by name"]),
         (positional_only, ["positional_only", "'n'", "passed by name"]),
         (unresolvable, ["unresolvable", "OnlyForCheckers", "module level"]),
+        (unresolvable_inside, ["unresolvable_inside", "not defined", "module level"]),
         (misspelt, ["misspelt", "Decimall", "module level"]),
         (not_json, ["not_json", "socket", "JSON"]),
         (generator, ["'generator'", "is a generator", "return"]),

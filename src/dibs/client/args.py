@@ -215,4 +215,10 @@ def _schema(kind: str, fields: dict[str, Any], extra: Any) -> CoreSchema:
         raise ConfigurationError(
             f"handler of {kind!r}: an annotation can't be stored as JSON: {error}"
         ) from error
-    return adapter.core_schema
+    schema = adapter.core_schema
+    if not isinstance(schema, dict):  # pydantic's stand-in while a name is missing
+        raise ConfigurationError(
+            f"handler of {kind!r}: a class among its annotations names a type that is not defined; "
+            "define it, or import it, at module level"
+        )
+    return schema
