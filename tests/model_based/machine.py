@@ -49,8 +49,8 @@ BACKOFF = Backoff(base=RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0
 
 QUEUES, KNOWN, KINDS = ["mail", "web"], ["send", "crop"], ["send", "crop", "alien"]
 workers = st.sampled_from(["ann", "bob"])
-queues = st.sampled_from([QUEUES, QUEUES, QUEUES[::-1], ["mail"], ["web"]])
-kinds = st.sampled_from([KNOWN, KNOWN, KNOWN[:1], [*KINDS], ["never used"]])
+queues = st.sampled_from([QUEUES, QUEUES, QUEUES[::-1], ["mail"], ["web", "mail", "web"]])
+kinds = st.sampled_from([KNOWN, KNOWN, KNOWN * 2, KNOWN[:1], KINDS, ["never used"]])
 spans = st.sampled_from([0, 1, SECOND, RETRY_BASE, LEASE])
 news = st.builds(
     NewJob,

@@ -61,7 +61,9 @@ def job_claim(
         count: how many at most.
         admit: first make blocked jobs of `kinds` ready again, in the same transaction.
     """
-    front = {"queues": list(queues), "kinds": list(kinds), "count": count}
+    # Each name once: a queue named twice would hand out its head twice.
+    names = {"queues": list(dict.fromkeys(queues)), "kinds": list(dict.fromkeys(kinds))}
+    front = {**names, "count": count}
     admitted = (yield Statement("job_admit", front))[0][0] if admit else 0
     rows = yield Statement("job_claim", {"worker": worker, **front}, alone=not admit)
     return [Claimed(*row) for row in rows], admitted
