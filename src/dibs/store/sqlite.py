@@ -38,6 +38,8 @@ R = TypeVar("R")
 
 OLDEST_SQLITE = (3, 35)
 SYNCHRONOUS = {Role.PRODUCER: "FULL", Role.WORKER: "NORMAL"}
+CHECKPOINT_EVERY = 64
+"""Transactions of a worker between two checkpoints."""
 RETRY_SECONDS = (0.0005, 0.01)
 """Shortest and longest pause before asking again for a lock that others hold without the gates."""
 
@@ -81,6 +83,7 @@ class SqliteStore(Closing):
         self._writing: Opened | None = None
         self._reading: Opened | None = None
         self._gate: Gate | None = None
+        self._commits = 0
         self._thread_lock = threading.Lock()
         self._threads: dict[bool, ThreadPoolExecutor] = {}
 
@@ -122,6 +125,16 @@ class SqliteStore(Closing):
             with self._gate.held():
                 self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
                 yield from finish(connection)
+            self._checkpoint_at_times(connection)
+
+    def _checkpoint_at_times(self, connection: sqlite3.Connection) -> None:
+        """Move a worker's commits from the log to the file, when the gates are open again.
+
+        SQLite would do it within a commit, and everybody would wait for the disk at the gates.
+        """
+        self._commits += 1
+        if self._role is Role.WORKER and self._commits % CHECKPOINT_EVERY == 0:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:
@@ -180,6 +193,8 @@ class SqliteStore(Closing):
             self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             connection.execute("PRAGMA temp_store = MEMORY")
+            if self._role is Role.WORKER:
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
         except BaseException:
             connection.close()
             raise

@@ -23,7 +23,7 @@ from dibs.worker.dispatch import Dispatcher
 
 logger = logging.getLogger("dibs.worker")
 
-BATCH = 250
+BATCH = 100
 """Jobs claimed in one transaction, at most."""
 ADMIT_SECONDS = 1.0
 """Between two looks for blocked jobs of kinds that this worker knows."""

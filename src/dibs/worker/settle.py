@@ -32,7 +32,7 @@ from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.worker")
 
-BATCH = 250
+BATCH = 100
 """Jobs settled in one transaction, at most."""
 LEISURE = 3600.0
 
