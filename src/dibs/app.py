@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from dibs.client.client import Client
 from dibs.client.settings import make_settings
 from dibs.model.times import Duration
+from dibs.worker.options import Priorities, Queues, make_options
 from dibs.worker.worker import Worker
 
 
@@ -54,25 +55,42 @@ class Dibs(Client):
 
     def worker(
         self,
-        queues: Sequence[str] | None = None,
+        queues: Queues | None = None,
         *,
         concurrency: int = 10,
+        priorities: Priorities | None = None,
+        reserve: Mapping[int, int] | None = None,
         grace: Duration = 30,
         poll: Duration = 0.25,
     ) -> Worker:
         """Return a worker for the registered handlers; `run()` or `await arun()` starts it.
 
         Args:
-            queues: which queues it serves; priority counts across them. Default the queues
-                that the registered handlers were declared with.
+            queues: which queues it serves; priority counts across them. With weights, as in
+                `{"mail": 3, "reports": 1}`, they take turns in proportion instead. Default the
+                queues that the registered handlers were declared with.
             concurrency: how many jobs run at once. Default 10.
+            priorities: the lowest and the highest priority that it takes, None for no bound;
+                `(10, None)` makes a worker for urgent jobs alone. Default all.
+            reserve: how many of its slots are kept for jobs from a priority on; with
+                `{Priority.HIGH: 2}` two slots only run jobs of 10 and more. Default none.
             grace: seconds or timedelta that running jobs have to finish when it stops. Default 30.
             poll: seconds or timedelta between two looks when no nudge comes. Default 0.25.
 
         Raises:
             ConfigurationError: no handlers, no queues, or a value out of its range.
+            InvalidJobError: something that can't be a queue's name or a priority.
 
         Example:
             >>> app.worker(queues=["mail"], concurrency=20).run()
         """
-        return Worker(self, queues, concurrency, grace, poll)
+        options = make_options(
+            queues,
+            {handler.options.queue for handler in self.handlers.values()},
+            concurrency=concurrency,
+            priorities=priorities,
+            reserve=reserve,
+            grace=grace,
+            poll=poll,
+        )
+        return Worker(self, options)

@@ -10,6 +10,7 @@ import pytest
 
 from dibs.model.job import DeadReason, Job, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue, Settlement
+from dibs.model.ordering import Demand, Serving
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
@@ -45,7 +46,7 @@ def end(how: str, claim: Claim, failure: Failed = NEWS) -> Settlement:
 
 
 def claim_one(store: Store) -> Claim:
-    [job], _ = store.run(job_claim("w", ["default"], ["mail"], 1))
+    [job] = store.run(job_claim("w", Serving(("default",)), ["mail"], Demand(1))).jobs
     return job.ticket
 
 

@@ -13,6 +13,7 @@ import pytest
 from dibs.errors import SchemaError, StoreError
 from dibs.model.job import NewJob, State
 from dibs.model.lifecycle import Finish
+from dibs.model.ordering import Demand, Serving
 from dibs.store import Role, Store, open_store
 from dibs.store.catalog import migrations
 from dibs.store.ops.claim import job_claim
@@ -74,7 +75,7 @@ def all_at_once(url: str, what: str) -> list[object]:
 
 def works(store: Store) -> bool:
     [stored] = store.run(job_enqueue([NewJob("mail", "{}")]))
-    [job], _ = store.run(job_claim("w", ["default"], ["mail"], 1))
+    [job] = store.run(job_claim("w", Serving(("default",)), ["mail"], Demand(1))).jobs
     store.run(job_settle([Finish(job.ticket, State.COMPLETED)]))
     return store.run(job_get(stored.id)).state is State.COMPLETED
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dibs import Dibs, State, StoreUnavailableError
+from dibs.model.ordering import Demand, Serving
 from dibs.store.ops.claim import job_claim
 from dibs.store.postgres import PostgresStore
 from dibs.store.sqlite import SqliteStore
@@ -69,8 +70,8 @@ def test_every_job_still_runs_once(
     soon = [note.using(delay=0.2).request(n) for n in range(JOBS, 2 * JOBS)]
     lost = [note.using(queue="lost").request(n) for n in range(2 * JOBS, 3 * JOBS)]
     lost_ids = app.enqueue_many(lost)
-    taken, _ = app.store.run(job_claim("of-the-dead", ["lost"], ["note"], JOBS))
-    assert len(taken) == JOBS
+    lost = job_claim("of-the-dead", Serving(("lost",)), ["note"], Demand(JOBS))
+    assert len(app.store.run(lost).jobs) == JOBS
 
     if name != "job_promote":  # a worker cannot start on a database that does not answer
         faults.plan(name, 2, after=after)

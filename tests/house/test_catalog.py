@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from dibs.model.job import DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
+from dibs.model.ordering import Demand, Serving
 from dibs.store import ops
 from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
@@ -44,6 +46,10 @@ ENGINES = ("sqlite", "postgres")
 ONLY_SQLITE = {"watch_probe"}
 """PostgreSQL tells by NOTIFY what SQLite has to be asked."""
 
+OTHER = {"sqlite": ("job_claim", "lines"), "postgres": ("job_claim", "ids")}
+"""What is only for the other engine: a claim takes the very heads that it saw on SQLite, and so
+many from each line on PostgreSQL."""
+
 SQL = Path(inspect.getfile(ops)).parents[1] / "sql"
 FILES = sorted(SQL.rglob("*.sql"))
 OWN_FILES = [file for file in FILES if file.parent.name in ENGINES]
@@ -53,9 +59,10 @@ STATEMENTS = [
 
 CLAIM = Claim(1, 1, 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
+SERVING = Serving(("default",))
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
-    job_claim("w", ["default"], ["mail"], 10, admit=True),
+    job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
     job_settle(
         [
             Finish(CLAIM, State.COMPLETED),
@@ -68,14 +75,14 @@ SAMPLES: list[Operation[Any]] = [
     *(job_list(state, "mail", "default", 10) for state in (None, *State)),
     job_cancel(1, "sold out"),
     stats_count(),
-    worker_beat("w", ["default"], ["mail"], 10, 30_000_000),
+    worker_beat("w", SERVING, ["mail"], 10, 30_000_000),
     worker_leave("w"),
     worker_list(),
     job_due(),
     job_held("w"),
     job_promote(),
     job_rescue(3),
-    watch_probe(["default"]),
+    watch_probe(SERVING),
     schema_version(),
     *(schema_migrate(engine, "the database") for engine in ENGINES),
 ]
@@ -90,6 +97,7 @@ CANNED: dict[str, list[Row]] = {
     "job_cancel": [(1,)],
     "job_due": [(0,)],
     "job_stale": [(1, 1, 1, 5, 0, "w")],
+    "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
     "stats_clock": [(0,)],
@@ -172,7 +180,10 @@ class TestParameters:
         for statement in RECORDED:
             steps = load(engine).get(statement.name, ())
             used = {name for step in steps for name in step.params}
-            unused = set(bound(engine, statement)) - used - {"now"}
+            mine = {
+                k: v for k, v in statement.params.items() if (statement.name, k) != OTHER[engine]
+            }
+            unused = set(bound(engine, replace(statement, params=mine))) - used - {"now"}
             assert not steps or not unused, f"{statement.name} ignores {unused}"
 
     def test_what_a_step_keeps_is_used_by_a_later_one(self, engine: str):
@@ -191,7 +202,7 @@ class TestParameters:
 def test_sqlite_takes_every_column_of_a_table():
     for statement in RECORDED:
         for param, value in statement.params.items():
-            if isinstance(value, Rows):
+            if isinstance(value, Rows) and (statement.name, param) != OTHER["sqlite"]:
                 sql = "\n".join(step.sql for step in load("sqlite")[statement.name])
                 assert f"json_each(:{param})" in sql
                 taken = {int(place) for place in re.findall(r"'\$\[(\d+)\]'", sql)}

@@ -23,6 +23,7 @@ from dibs.model.lifecycle import (
     Snoozed,
     settle,
 )
+from dibs.model.ordering import Demand, Serving
 from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim
@@ -126,7 +127,10 @@ class Histories(RuleBasedStateMachine):
     def claim(
         self, worker: str, queues: list[str], kinds: list[str], count: int, admit: bool
     ) -> None:
-        taken, admitted = self.engines.run(job_claim(worker, queues, kinds, count, admit=admit))
+        serving = Serving(tuple(dict.fromkeys(queues)))
+        claim = job_claim(worker, serving, kinds, Demand(count), admit=admit)
+        found = self.engines.run(claim)
+        taken, admitted = found.jobs, found.admitted
         expected, expected_admitted = self.oracle.claim(worker, queues, kinds, count, admit)
         assert [job.id for job in taken] == [entry.id for entry in expected]
         assert admitted == expected_admitted
@@ -173,7 +177,7 @@ class Histories(RuleBasedStateMachine):
     def tend(self, worker: str, what: str) -> None:
         match what:
             case "beat":
-                self.engines.run(worker_beat(worker, QUEUES, KNOWN, 1, LEASE))
+                self.engines.run(worker_beat(worker, Serving(tuple(QUEUES)), KNOWN, 1, LEASE))
                 self.oracle.beat(worker, QUEUES, KNOWN, LEASE)
             case "leave":
                 self.engines.run(worker_leave(worker))

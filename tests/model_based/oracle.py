@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dibs.model.job import Job, NewJob, State
 from dibs.model.lifecycle import CalledOff, Claim, Failed, Interrupted, Outcome, Returned, Snoozed
-from dibs.model.ordering import Standing, strict_key
 from dibs.model.times import SECOND, from_micros
 from dibs.store.ops.jobs import Attempt
 from dibs.store.ops.workers import WorkerRecord
@@ -53,7 +52,7 @@ class Entry:
 
     @property
     def turn(self) -> tuple[int, int, int]:
-        return strict_key(Standing(self.priority, self.scheduled_at, self.id))
+        return (-self.priority, self.scheduled_at, self.id)
 
     @property
     def claim(self) -> Claim:
@@ -236,10 +235,9 @@ class Oracle:
         """Keep a worker alive; the first beat registers it."""
         moment = from_micros(self.now)
         old = self.workers.get(worker)
-        new = WorkerRecord(worker, tuple(queues), tuple(kinds), 1, moment, moment)
+        new = WorkerRecord(worker, tuple(queues), -32768, 32767, tuple(kinds), 1, moment, moment)
         if old:
-            kept = old.record
-            new = WorkerRecord(worker, kept.queues, kept.kinds, 1, kept.started_at, moment)
+            new = replace(old.record, beat_at=moment)
         self.workers[worker] = WorkerEntry(new, self.now + lease)
 
     def alive(self) -> dict[str, WorkerRecord]:

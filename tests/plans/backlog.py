@@ -9,6 +9,7 @@ import psycopg
 
 from dibs.model.job import DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
+from dibs.model.ordering import Demand, Serving
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
@@ -22,7 +23,7 @@ from dibs.store.ops.workers import (
     watch_probe,
     worker_beat,
 )
-from dibs.store.statement import Operation, Statement
+from dibs.store.statement import Operation, Row, Statement, Steps
 
 COUNT = 100
 """Jobs per statement."""
@@ -112,7 +113,7 @@ def first(operation: Operation[object]) -> Statement:
 
 def statements(store: Store) -> dict[str, Statement]:
     """Return what is measured, each ready to touch about `COUNT` rows."""
-    store.run(worker_beat("w", ["mail"], ["send"], 1, FAR))
+    store.run(worker_beat("w", Serving(("mail",)), ["send"], 1, FAR))
     store.run(job_enqueue([NewJob("send", "{}", "mail", 9)] * 400))
     claims = claim(store, "w", 300)
     claim(store, "gone", COUNT)
@@ -121,15 +122,16 @@ def statements(store: Store) -> dict[str, Statement]:
         for delay in (0, FAR)
     )
     [blocked] = store.run(job_enqueue([NewJob("alien", "{}", "rare")]))
-    store.run(job_claim("w", ["rare"], ["send"], 1))
+    store.run(job_claim("w", Serving(("rare",)), ["send"], Demand(1)))
     boom = Failed("ValueError", "boom", "")
     stale = _second(job_rescue(3))
-    queues, both = ["mail", "web", "empty"], ["send", "crop"]
+    serving, both = Serving(("mail", "web", "empty")), ["send", "crop"]
     return {
         "job_enqueue": first(job_enqueue([NewJob("send", "{}", "web", 2)] * COUNT)),
-        "job_claim": first(job_claim("w", queues, both, COUNT)),
-        "job_claim, other kinds": first(job_claim("w", queues, ["send"], COUNT)),
-        "job_admit": first(job_claim("w", queues, ["alien", "none"], COUNT, admit=True)),
+        "queue_lines": first(job_claim("w", serving, both, Demand(COUNT))),
+        "job_claim": taking(store, job_claim("w", serving, both, Demand(COUNT))),
+        "job_claim, other kinds": taking(store, job_claim("w", serving, ["send"], Demand(COUNT))),
+        "job_admit": first(job_claim("w", serving, ["alien", "none"], Demand(COUNT), admit=True)),
         "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
         "job_requeue": first(
             job_settle(
@@ -148,14 +150,26 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
-        "watch_probe": first(watch_probe(["mail", "web"])),
-        "watch_probe, nothing": first(watch_probe(["empty"])),
+        "watch_probe": first(watch_probe(Serving(("mail", "web")))),
+        "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
     }
 
 
 def claim(store: Store, worker: str, count: int) -> list[Claim]:
-    jobs, _ = store.run(job_claim(worker, ["mail"], ["send"], count))
-    return [job.ticket for job in jobs]
+    found = store.run(job_claim(worker, Serving(("mail",)), ["send"], Demand(count)))
+    return [job.ticket for job in found.jobs]
+
+
+def taking(store: Store, claim: Operation[object]) -> Statement:
+    """Return the statement that follows on what is at the front now."""
+    steps = claim.steps()
+    look = next(steps)
+    rows = store.run(Operation("look", lambda: _rows_of(look)))
+    return steps.send(rows)
+
+
+def _rows_of(statement: Statement) -> Steps[list[Row]]:
+    return (yield statement)
 
 
 def _second(operation: Operation[object]) -> Statement:

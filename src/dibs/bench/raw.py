@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN
 from dibs.store.base import Role
 from dibs.store.urls import parse_url
 from dibs.worker.fetch import BATCH as BATCH  # what a worker claims at once  # noqa: PLC0414
@@ -18,6 +19,8 @@ KIND = "noop"
 WORKER = "raw"
 ID, CLAIM = 0, 5
 """Where these stand in a claimed job's record."""
+FRONT = {"lowest": PRIORITY_MIN, "highest": PRIORITY_MAX, "count": BATCH, "enough": BATCH}
+"""How much of the lines a worker reads that takes any priority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Raw(Protocol):
         ...
 
     def claim(self) -> list[Any]:
-        """Take a batch of ready jobs; returns their records, see `ID` and `CLAIM`."""
+        """Take a batch from the first line; returns their records, see `ID` and `CLAIM`."""
         ...
 
     def settle(self, jobs: Sequence[Any]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from dibs.bench.handlers import QUEUE
-from dibs.bench.raw import BATCH, CLAIM, ID, KIND, WORKER, Window
+from dibs.bench.raw import CLAIM, FRONT, ID, KIND, WORKER, Window
 from dibs.bench.texts import bench_texts
 from dibs.errors import MissingDependencyError
 from dibs.store.base import Role
@@ -21,8 +22,6 @@ try:
 except ImportError as error:
     raise MissingDependencyError("psycopg", "postgres", "a postgresql:// URL") from error
 
-FRONT = {"queues": [QUEUE], "kinds": [KIND], "count": BATCH, "worker": WORKER}
-
 
 class RawPostgres:
     """See `dibs.bench.raw.Raw`."""
@@ -32,6 +31,7 @@ class RawPostgres:
             self._connection = psycopg.connect(target, autocommit=True)
         self._cursor: psycopg.Cursor[tuple[Any, ...]] = self._connection.cursor()
         self._execute: Any = self._cursor.execute
+        self._front = {**FRONT, "queues": [QUEUE]}
         if role is Role.WORKER:
             for setting in WORKER_SETTINGS:
                 self._execute(setting)
@@ -61,7 +61,19 @@ class RawPostgres:
 
     def claim(self) -> list[Any]:
         """Take a batch."""
-        jobs: list[Any] = self._execute(self._texts["job_claim"], FRONT).fetchall()
+        lines = self._execute(self._texts["queue_lines"], self._front).fetchall()
+        if not lines:
+            return []
+        heads = json.loads(lines[0][2])
+        first = {
+            "lines_queue": [QUEUE],
+            "lines_priority": f"{{{lines[0][1]}}}",
+            "lines_scheduled_at": f"{{{heads[0][0]}}}",
+            "lines_job_id": f"{{{heads[0][1]}}}",
+            "lines_take": f"{{{len(heads)}}}",
+        }
+        params = {**first, "kinds": [KIND], "worker": WORKER}
+        jobs: list[Any] = self._execute(self._texts["job_claim"], params).fetchall()
         return jobs
 
     def settle(self, jobs: Sequence[Any]) -> None:

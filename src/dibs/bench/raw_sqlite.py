@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dibs.bench.handlers import QUEUE
-from dibs.bench.raw import BATCH, CLAIM, ID, KIND, WORKER, Window
+from dibs.bench.raw import CLAIM, FRONT, ID, KIND, WORKER, Window
 from dibs.bench.texts import bench_texts
 from dibs.store.base import Role
 from dibs.store.catalog import Step, compiled
@@ -17,12 +17,6 @@ from dibs.store.ops.enqueue import CHUNK
 from dibs.store.sqlite import SYNCHRONOUS
 
 LOCK_SECONDS = 60
-FRONT = {
-    "queues": json.dumps([QUEUE]),
-    "kinds": json.dumps([KIND]),
-    "count": BATCH,
-    "worker": WORKER,
-}
 
 
 class RawSqlite:
@@ -31,6 +25,8 @@ class RawSqlite:
     def __init__(self, path: str, role: Role) -> None:
         self._connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)
         self._execute = self._connection.execute
+        self._front = {**FRONT, "queues": json.dumps([QUEUE])}
+        self._kinds = json.dumps([KIND])
         self._execute("PRAGMA journal_mode = WAL")
         self._execute(f"PRAGMA synchronous = {SYNCHRONOUS[role]}")
         self._execute("PRAGMA temp_store = MEMORY")
@@ -56,7 +52,12 @@ class RawSqlite:
     def claim(self) -> list[Any]:
         """Take a batch."""
         self._execute("BEGIN IMMEDIATE")
-        jobs = self._steps(self._texts["job_claim"], {**FRONT, "now": _now()})
+        lines = self._steps(self._texts["queue_lines"], {**self._front, "now": _now()})
+        jobs = []
+        if lines:
+            ids = json.dumps([head[1] for head in json.loads(lines[0][2])])
+            params = {"ids": ids, "kinds": self._kinds, "worker": WORKER, "now": _now()}
+            jobs = self._steps(self._texts["job_claim"], params)
         self._execute("COMMIT")
         return jobs
 

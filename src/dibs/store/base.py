@@ -7,6 +7,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
+from dibs.model.ordering import Serving
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
 from dibs.store.urls import DatabaseUrl
@@ -73,8 +74,8 @@ class Store(Runner, Protocol):
         """Tell idle workers that `queues` have new work; returns at once."""
         ...
 
-    def watch(self, queues: Iterable[str], on_nudge: Callable[[], None]) -> Watch:
-        """Call `on_nudge`, from another thread, whenever `queues` may have new work."""
+    def watch(self, serving: Serving, on_nudge: Callable[[], None]) -> Watch:
+        """Call `on_nudge`, from another thread, whenever `serving` may have new work."""
         ...
 
     def close(self) -> None:

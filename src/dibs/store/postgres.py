@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from dibs.errors import MissingDependencyError, SchemaError
+from dibs.model.ordering import Serving
 from dibs.store import borrowed
 from dibs.store.base import Clock, Role, Watch
 from dibs.store.closing import Closing
@@ -190,9 +191,9 @@ class PostgresStore(Closing):
                 self._nudger = driver.Nudger(self.url.target)
             self._nudger.add(queues)
 
-    def watch(self, queues: Iterable[str], on_nudge: Callable[[], None]) -> Watch:
-        """Call `on_nudge` from a thread whenever `queues` were nudged."""
-        return driver.Listener(self.url.target, frozenset(queues), on_nudge)
+    def watch(self, serving: Serving, on_nudge: Callable[[], None]) -> Watch:
+        """Call `on_nudge` from a thread whenever the queues of `serving` were nudged."""
+        return driver.Listener(self.url.target, frozenset(serving.queues), on_nudge)
 
     def close(self) -> None:
         """Close the connections of the sync face; the store opens new ones when used again."""

@@ -24,7 +24,7 @@ class Call:
     sql: str
     params: dict[str, Any]
     alone: bool = False
-    """The transaction's only call."""
+    """As the first call: no transaction is needed around them all."""
 
 
 Calls = Generator[Call, RowList, R]

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from dibs.errors import ConfigurationError, StoreUnavailableError
+from dibs.model.ordering import Serving
 from dibs.store import borrowed
 from dibs.store.base import Clock, Role, Watch
 from dibs.store.closing import Closing
@@ -238,12 +239,10 @@ class SqliteStore(Closing):
     def nudge(self, queues: Iterable[str]) -> None:
         """Do nothing: watches see every commit by SQLite's own data_version."""
 
-    def watch(self, queues: Iterable[str], on_nudge: Callable[[], None]) -> Watch:
-        """Call `on_nudge` from a thread whenever `queues` may have new work."""
+    def watch(self, serving: Serving, on_nudge: Callable[[], None]) -> Watch:
+        """Call `on_nudge` from a thread whenever the lines of `serving` may have new work."""
         self._ensure_current()
-        return SqliteWatch(
-            lambda: self._open("NORMAL").connection, self._script, list(queues), on_nudge
-        )
+        return SqliteWatch(lambda: self._open("NORMAL").connection, self._script, serving, on_nudge)
 
     def close(self) -> None:
         """Close the connections, after what is under way; new ones open when used again."""

@@ -1,7 +1,7 @@
 """Notice new work on SQLite: a thread that polls `PRAGMA data_version`, which costs microseconds.
 
 The version changes with every commit of another connection. Only then is the database asked
-whether the watched queues have a ready job, or another job is the next due.
+whether the watched lines have a ready job, or another job is the next due.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
+from dibs.model.ordering import Serving
 from dibs.store.ops.workers import watch_probe
 from dibs.store.runner import Script, drive
 from dibs.telemetry import log_event
@@ -30,13 +31,13 @@ class SqliteWatch:
         self,
         connect: Callable[[], sqlite3.Connection],
         script: Script,
-        queues: list[str],
+        serving: Serving,
         on_nudge: Callable[[], None],
     ) -> None:
-        """Start watching `queues` in a daemon thread."""
+        """Start watching the lines of `serving` in a daemon thread."""
         self._connect = connect
         self._script = script
-        self._queues = queues
+        self._serving = serving
         self._on_nudge = on_nudge
         self._idle = True
         self._stopped = threading.Event()
@@ -76,7 +77,7 @@ class SqliteWatch:
             connection.close()
 
     def _probe(self, connection: sqlite3.Connection) -> tuple[bool, int | None]:
-        calls = self._script.calls(watch_probe(self._queues))
+        calls = self._script.calls(watch_probe(self._serving))
         return drive(
             calls, next(calls), lambda call: connection.execute(call.sql, call.params).fetchall()
         )

@@ -44,8 +44,8 @@ class Statement:
     name: str
     params: Mapping[str, Any]
     alone: bool = False
-    """The operation's only statement: where the engine makes one statement a transaction,
-    no round trips are spent on BEGIN and COMMIT."""
+    """As the first statement of an operation: no transaction is needed around them all. Where the
+    engine makes every statement a transaction, no round trips are spent on BEGIN and COMMIT."""
 
 
 Steps = Generator[Statement, RowList, R]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import heapq
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -12,7 +13,9 @@ from typing import Any
 
 from dibs.client.handler import Handler
 from dibs.model.lifecycle import Interrupted, Outcome
+from dibs.model.ordering import Demand
 from dibs.model.prefetch import OVERDUE, Prefetch
+from dibs.model.slots import Slots
 from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.telemetry import log_event
 from dibs.worker.attempt import attempt_async, failed
@@ -43,22 +46,22 @@ class Dispatcher:
         self,
         worker: str,
         handlers: Mapping[str, Handler[..., Any]],
-        concurrency: int,
+        slots: Slots,
         max_crashes: int,
         settler: Settler,
     ) -> None:
-        """Run up to `concurrency` jobs at once; `on_room` is called when there is room for more.
+        """Run jobs in `slots`; `on_room` is called when there is room for more.
 
         Args:
             worker: its id.
             handlers: by kind.
-            concurrency: how many slots there are.
+            slots: how many jobs run at once, and which slots are reserved.
             max_crashes: how often a job's worker may die before the job is buried.
             settler: takes every job that ended, or is given back.
         """
         self._worker = worker
         self._handlers = handlers
-        self._concurrency = concurrency
+        self._slots = slots
         self._settler = settler
         self._last_chance = max(1, max_crashes - 1)
         self._suspects = 0
@@ -76,12 +79,22 @@ class Dispatcher:
         self._closed = False
         self._interrupting = False
 
-    def room(self) -> int:
+    def demand(self, most: int) -> Demand | None:
+        """Return what to claim now, at most so many; None where a claim would not pay."""
+        if room := self._room():
+            held = (job.priority for _, job in self._buffer)
+            return self._slots.demand(min(room, most), self._prefetch.allowed, held)
+        if self._slots.free and self._buffer and not self._suspects:
+            # Free, and of no use to what is held: reserved slots wait for the urgent alone.
+            return Demand(min(self._slots.free, most), {self._slots.lowest: 0})
+        return None
+
+    def _room(self) -> int:
         """Return how many jobs to claim now; 0 where a claim would be too small to pay."""
         if self._closed or self._suspects:
             return 0
         ahead = self._prefetch.allowed
-        room = self._concurrency + ahead - len(self._buffer) - len(self._running)
+        room = self._slots.free + ahead - len(self._buffer)
         return room if room >= max(1, ahead // 2) else 0
 
     def held(self) -> set[Key]:
@@ -103,9 +116,13 @@ class Dispatcher:
         await self._empty.wait()
 
     def add(self, jobs: list[Claimed]) -> None:
-        """Take claimed jobs, in claim order."""
+        """Take claimed jobs, in claim order; they pass those held that are of lower rank."""
         now = self._loop.time()
-        self._buffer.extend((now, job) for job in jobs)
+        new = [(now, job) for job in jobs]
+        if self._buffer and jobs[0].rank > self._buffer[-1][1].rank:
+            self._buffer = deque(heapq.merge(self._buffer, new, key=lambda held: -held[1].rank))
+        else:
+            self._buffer.extend(new)
         self._suspects += sum(map(self._suspect, jobs))
         if self._closed:  # the claim was under way when the worker was told to stop
             self.give_back()
@@ -115,7 +132,7 @@ class Dispatcher:
         """Give the buffer back where it waits too long: slow jobs took the slots meanwhile."""
         if self._suspects:
             return  # it waits to be alone
-        if self._buffer and self._loop.time() - self._buffer[0][0] > OVERDUE:
+        if self._buffer and self._loop.time() - min(at for at, _ in self._buffer) > OVERDUE:
             self._prefetch.reset(self._loop.time())
             self.give_back()
 
@@ -130,17 +147,29 @@ class Dispatcher:
     # --- Slots -----------------------------------------------------------------------------
 
     def _fill_slots(self) -> None:
-        while self._buffer and len(self._running) < self._concurrency:
+        while self._buffer and self._slots.free and self._next_first():
             suspect = self._suspect(self._buffer[0][1])
             if self._alone is not None or (suspect and not self._may_start_alone()):
                 return
             _, job = self._buffer.popleft()
             run = self._running[key_of(job)] = _Run(job)
+            self._slots.take(job.priority)
             self._empty.clear()
             if suspect:
                 self._alone = self._loop.create_task(self._start_alone(run))
                 return
             self._start(run)
+
+    def _next_first(self) -> bool:
+        """Bring the next job that a free slot takes to the front; return whether there is one."""
+        lowest = self._slots.lowest
+        for place, held in enumerate(self._buffer):
+            if held[1].priority >= lowest:
+                if place:
+                    del self._buffer[place]
+                    self._buffer.appendleft(held)
+                return True
+        return False
 
     def _start(self, run: _Run) -> None:
         job = run.job
@@ -190,6 +219,7 @@ class Dispatcher:
     def _ended(self, job: Claimed, outcome: Outcome) -> None:
         if self._running.pop(key_of(job), None) is None:
             return  # it was interrupted, and given back already
+        self._slots.leave(job.priority)
         if self._suspect(job):
             self._suspects -= 1
             self._alone = self._alone_by = None
@@ -197,7 +227,7 @@ class Dispatcher:
         self._settler.add(job, outcome)
         self._fill_slots()
         self._note_empty()
-        if self.on_room is not None and self.room():
+        if self.on_room is not None and self._room():
             self.on_room()
 
     def _note_empty(self) -> None:

@@ -1,4 +1,4 @@
-"""Fetch: claim jobs whenever there is room for them, from the front, in strict order."""
+"""Fetch: claim jobs whenever there is room for them, in the order of the queues' policies."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from dibs.model.lifecycle import Interrupted, settle
+from dibs.model.ordering import Credit, Serving
 from dibs.model.prefetch import OVERDUE
 from dibs.model.retry import Backoff
 from dibs.services.base import Service
@@ -27,6 +28,8 @@ BATCH = 100
 """Jobs claimed in one transaction, at most."""
 ADMIT_SECONDS = 1.0
 """Between two looks for blocked jobs of kinds that this worker knows."""
+CONTENDED_SECONDS = 0.005
+"""Pause after a claim all of whose jobs others took first."""
 REPORT_SECONDS = 60.0
 """Between two reports of the same unknown kind."""
 
@@ -40,18 +43,18 @@ class Fetcher(Service):
         self,
         store: Store,
         worker: str,
-        queues: list[str],
+        serving: Serving,
         kinds: list[str],
         dispatcher: Dispatcher,
         settling: Callable[[], set[Key]],
         poll: float,
     ) -> None:
-        """Claim jobs of `queues` and `kinds` for `worker`.
+        """Claim jobs of `serving` and `kinds` for `worker`.
 
         Args:
             store: where to claim.
             worker: its id.
-            queues: which lines it serves.
+            serving: which lines it serves.
             kinds: what it can run.
             dispatcher: takes what was claimed.
             settling: the claims that are still to be settled.
@@ -60,7 +63,8 @@ class Fetcher(Service):
         super().__init__()
         self._store = store
         self._worker = worker
-        self._queues = queues
+        self._serving = serving
+        self._credit: Credit = {}
         self._kinds = kinds
         self._dispatcher = dispatcher
         self._settling = settling
@@ -89,29 +93,33 @@ class Fetcher(Service):
         self._dispatcher.give_back_overdue()
         if self._claiming:
             await self._recover()
-        room = min(self._dispatcher.room(), BATCH)
-        if not room:
+        demand = self._dispatcher.demand(BATCH)
+        if demand is None:
             return self._pause()
         now = asyncio.get_running_loop().time()
         question = self._question
         quiet = question is not None and self._dispatcher.idle and not self._settling()
         admit = question is not None or now - self._admitted >= ADMIT_SECONDS
         self._claiming = True
-        found, admitted = await self._store.arun(
-            job_claim(self._worker, self._queues, self._kinds, room, admit=admit)
+        found = await self._store.arun(
+            job_claim(self._worker, self._serving, self._kinds, demand, self._credit, admit=admit)
         )
         self._claiming = False
+        self._credit = found.credit
         if admit:
-            self._admitted = now if admitted < room else float("-inf")
-        self._take(found, now)
-        waiting = len(found) < room
+            self._admitted = now if found.admitted < demand.count else float("-inf")
+        self._take(found.jobs, now)
+        waiting = found.wanted < demand.count
         if self._watch is not None:
             self._watch.idle(waiting)
         if question is not None:
             self._question = None
             if not question.cancelled():
-                question.set_result(quiet and not found)
-        return self._pause() if waiting else 0.0
+                question.set_result(quiet and not found.wanted)
+        if waiting:
+            return self._pause()
+        # Others took what stood there: they are quicker, so let them be.
+        return 0.0 if found.jobs else CONTENDED_SECONDS
 
     def _pause(self) -> float:
         pause = self._poll * random.uniform(0.75, 1.25)  # so that workers don't poll in step

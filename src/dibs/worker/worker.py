@@ -9,14 +9,13 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from dibs.client.client import Client
-from dibs.errors import ConfigurationError
-from dibs.model.times import SECOND, Duration, duration
+from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.promote import Promote
 from dibs.services.rescue import Rescue
@@ -26,6 +25,7 @@ from dibs.telemetry import log_event
 from dibs.worker.dispatch import Dispatcher
 from dibs.worker.fetch import Fetcher
 from dibs.worker.heartbeat import Heartbeat
+from dibs.worker.options import WorkerOptions
 from dibs.worker.settle import Settler
 
 logger = logging.getLogger("dibs.worker")
@@ -57,33 +57,12 @@ class Worker:
     def __init__(
         self,
         client: Client,
-        queues: Sequence[str] | None,
-        concurrency: int,
-        grace: Duration,
-        poll: Duration,
+        options: WorkerOptions,
     ) -> None:
-        """Check the options; nothing is opened before `run`.
-
-        Raises:
-            ConfigurationError: no handlers, no queues, or an option out of its range.
-        """
-        if not client.handlers:
-            raise ConfigurationError(
-                "no handlers are registered, so the worker could run nothing; "
-                "declare some with @app.job and import their modules"
-            )
-        if isinstance(queues, str):
-            raise ConfigurationError(f"queues={queues!r}: expected a list of names")
-        own = sorted({handler.options.queue for handler in client.handlers.values()})
-        self.queues = list(dict.fromkeys(own if queues is None else queues))
-        if not self.queues:
-            raise ConfigurationError("queues=[]: expected at least one name")
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-            raise ConfigurationError(f"concurrency={concurrency!r}: expected a positive integer")
+        """Prepare to run; nothing is opened before `run`."""
         self._client = client
-        self._concurrency = concurrency
-        self._grace = duration(grace, "grace") / SECOND
-        self._poll = duration(poll, "poll", minimum=0.001) / SECOND
+        self._options = options
+        self.queues = list(options.serving.queues)
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.started = threading.Event()
         """Set once it is registered in the database and takes jobs."""
@@ -142,16 +121,20 @@ class Worker:
         handlers, kinds = self._client.handlers, list(self._client.handlers)
         settings = self._client.settings
         settler = Settler(store, handlers)
-        dispatcher = Dispatcher(self.id, handlers, self._concurrency, settings.max_crashes, settler)
+        serving, concurrency = self._options.serving, self._options.concurrency
+        slots = Slots(concurrency, self._options.reserve)
+        dispatcher = Dispatcher(self.id, handlers, slots, settings.max_crashes, settler)
         self._dispatcher = dispatcher
         if self._stopping.is_set():
             dispatcher.close()
-        fetcher = Fetcher(store, self.id, self.queues, kinds, dispatcher, settler.held, self._poll)
+        fetcher = Fetcher(
+            store, self.id, serving, kinds, dispatcher, settler.held, self._options.poll
+        )
         dispatcher.on_room = fetcher.poke
         heartbeat = Heartbeat(
             store,
             settings,
-            lambda: worker_beat(self.id, self.queues, kinds, self._concurrency, settings.lease),
+            lambda: worker_beat(self.id, serving, kinds, concurrency, settings.lease),
         )
         promote = Promote(store, fetcher.poke)
         rescue = Rescue(store, settings, fetcher.poke)
@@ -166,11 +149,11 @@ class Worker:
             parts.fetcher.poke()
             parts.promote.poke()
 
-        watch = parts.store.watch(self.queues, lambda: _call(loop, nudged))
+        watch = parts.store.watch(self._options.serving, lambda: _call(loop, nudged))
         parts.fetcher.follow(watch)
         log_event(
             logger, logging.INFO, "worker_started", f"worker {self.id} serves {self.queues}",
-            worker=self.id, queues=self.queues, concurrency=self._concurrency,
+            worker=self.id, queues=self.queues, concurrency=self._options.concurrency,
         )  # fmt: skip
         self.started.set()
         tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
@@ -195,14 +178,15 @@ class Worker:
     # --- Stopping --------------------------------------------------------------------------
 
     async def _end(self, parts: _Pipeline, tasks: dict[Service, asyncio.Task[None]]) -> None:
+        grace = self._options.grace
         log_event(
             logger, logging.INFO, "worker_stopping",
-            f"worker {self.id} claims no more; running jobs have {self._grace:g} s to finish",
+            f"worker {self.id} claims no more; running jobs have {grace:g} s to finish",
             worker=self.id,
         )  # fmt: skip
         parts.dispatcher.close()
         await _finish_claiming(parts, tasks[parts.fetcher])
-        await _first(parts.dispatcher.finish(self._grace), self._stop_now.wait())
+        await _first(parts.dispatcher.finish(grace), self._stop_now.wait())
         interrupted = await parts.dispatcher.interrupt()
         settled = await _within(FAREWELL_SECONDS, parts.settler.emptied())
         for task in tasks.values():

@@ -1,12 +1,19 @@
-"""Handing ready jobs to a worker, from the front, in strict order."""
+"""Handing ready jobs to a worker, from the front of the lines, in the order of the policy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import json
+from collections.abc import Generator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from dibs.model.lifecycle import Claim
-from dibs.store.statement import Statement, Steps, operation
+from dibs.model.ordering import Credit, Demand, Line, Serving, Turn, order, pops, rank
+from dibs.model.queues import QueuePolicy, policy_from_json
+from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
+
+_POP = ("queue", "priority", "scheduled_at", "job_id", "take")
 
 
 class Claimed(NamedTuple):
@@ -26,6 +33,8 @@ class Claimed(NamedTuple):
     scheduled_at: int
     created_at: int
     started_at: int
+    rank: int
+    """Of two jobs that a worker holds the one of higher rank starts first."""
 
     @property
     def ticket(self) -> Claim:
@@ -44,26 +53,128 @@ def key_of(job: Claimed) -> Key:
     return (job.id, job.claim)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a claim brought."""
+
+    jobs: list[Claimed]
+    """In the order in which they are to start."""
+    admitted: int
+    """Blocked jobs that were made ready first."""
+    wanted: int
+    """Jobs that stood at the front when it looked; others may have taken some of them."""
+    credit: Credit
+    """What weights owe now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Lines as they stood at one moment."""
+
+    lines: list[Line]
+    policies: dict[str, QueuePolicy]
+    """Of the queues that have lines."""
+    now: int
+
+    def order(self, serving: Serving, demand: Demand, credit: Credit) -> list[Turn]:
+        """Return the next jobs."""
+        return order(self.lines, serving, demand, self.policies, self.now, credit)
+
+
+def read_front(
+    serving: Serving, count: int, enough: int, *, alone: bool
+) -> Generator[Statement, RowList, Front]:
+    """Read the lines that `serving` covers.
+
+    Args:
+        serving: whose queues and range.
+        count: how many heads of each line.
+        enough: where order is strict, leave out the lines behind so many heads.
+        alone: no transaction is needed.
+    """
+    rows = yield Statement(
+        "queue_lines", {**lines_of(serving), "count": count, "enough": enough}, alone
+    )
+    lines = [Line(row[0], row[1], json.loads(row[2])) for row in rows]
+    policies = {row[0]: policy_from_json(row[3]) for row in rows}
+    return Front(lines, policies, rows[0][4] if rows else 0)
+
+
 @operation()
 def job_claim(
-    worker: str, queues: Sequence[str], kinds: Sequence[str], count: int, *, admit: bool = False
-) -> Steps[tuple[list[Claimed], int]]:
-    """Take up to `count` ready jobs of `queues` for `worker`, in claim order.
+    worker: str,
+    serving: Serving,
+    kinds: Sequence[str],
+    demand: Demand,
+    credit: Credit | None = None,
+    *,
+    admit: bool = False,
+) -> Steps[Found]:
+    """Take as many ready jobs as `demand` says for `worker`, in the order of the policies.
 
     Jobs of kinds other than `kinds` are blocked, so that they hold up nobody, until a worker
-    that knows their kind admits them; they are returned without a claim. Also returns how many
-    blocked jobs were admitted: as many as asked for means that there may be more.
+    that knows their kind admits them; they are returned without a claim.
 
     Args:
         worker: who will run them.
-        queues: the queues to take from; priority counts across them.
+        serving: the queues and the range of priorities to take from.
         kinds: the kinds that the worker can run.
-        count: how many at most.
+        demand: how many at most.
+        credit: what weights still owe, as the claim before returned it. Default nothing.
         admit: first make blocked jobs of `kinds` ready again, in the same transaction.
     """
-    # Each name once: a queue named twice would hand out its head twice.
-    names = {"queues": list(dict.fromkeys(queues)), "kinds": list(dict.fromkeys(kinds))}
-    front = {**names, "count": count}
-    admitted = (yield Statement("job_admit", front))[0][0] if admit else 0
-    rows = yield Statement("job_claim", {"worker": worker, **front}, alone=not admit)
-    return [Claimed(*row) for row in rows], admitted
+    known = list(dict.fromkeys(kinds))
+    admitted = 0
+    if admit:
+        blocked = {**lines_of(serving), "kinds": known, "count": demand.count}
+        admitted = (yield Statement("job_admit", blocked))[0][0]
+    # What a head was when it was read does not matter: what is taken is what stands there then.
+    above = serving.above(demand.lowest)
+    front = yield from read_front(above, demand.count, demand.count, alone=not admit)
+    owed = deepcopy(credit) if credit else {}
+    turns = front.order(serving, demand, owed)
+    rows: Sequence[Row] = ()
+    if turns:
+        rows = yield Statement(
+            "job_claim",
+            {
+                "worker": worker,
+                "kinds": known,
+                "lines": Rows(_POP, pops(turns)),
+                "ids": [turn.job_id for turn in turns],
+            },
+        )
+    jobs = _in_order(rows, turns, serving, front.policies)
+    return Found(jobs, admitted, len(turns), owed)
+
+
+def lines_of(serving: Serving) -> dict[str, Any]:
+    """Return the parameters that name the lines of `serving`."""
+    return {
+        "queues": list(serving.queues),
+        "lowest": serving.lowest,
+        "highest": serving.highest,
+    }
+
+
+def _in_order(
+    rows: Sequence[Row],
+    turns: Sequence[Turn],
+    serving: Serving,
+    policies: Mapping[str, QueuePolicy],
+) -> list[Claimed]:
+    """Give each line's jobs, in the line's own order, the turns that were the line's."""
+    lines: dict[tuple[str, int], list[Row]] = {}
+    for row in sorted(rows, key=_standing, reverse=True):
+        lines.setdefault((row[2], row[3]), []).append(row)
+    jobs = []
+    for turn in turns:
+        line = lines.get((turn.queue, turn.priority))
+        if line:
+            jobs.append(Claimed._make((*line.pop(), rank(turn, serving, policies))))
+    return jobs
+
+
+def _standing(row: Row) -> tuple[int, int]:
+    """Return a job's place in its line."""
+    return row[9], row[0]

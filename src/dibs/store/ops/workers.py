@@ -9,8 +9,10 @@ from datetime import datetime
 from random import Random
 
 from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
+from dibs.model.ordering import Serving
 from dibs.model.retry import Backoff
 from dibs.model.times import from_micros
+from dibs.store.ops.claim import lines_of
 from dibs.store.ops.settle import job_settle
 from dibs.store.statement import Statement, Steps, operation
 
@@ -26,6 +28,9 @@ class WorkerRecord:
 
     id: str
     queues: tuple[str, ...]
+    lowest: int
+    """The lowest priority that it takes."""
+    highest: int
     kinds: tuple[str, ...]
     concurrency: int
     started_at: datetime
@@ -43,14 +48,16 @@ class Rescued:
 
 @operation()
 def worker_beat(
-    worker: str, queues: Sequence[str], kinds: Sequence[str], concurrency: int, lease: int
+    worker: str, serving: Serving, kinds: Sequence[str], concurrency: int, lease: int
 ) -> Steps[None]:
     """Keep `worker` alive for `lease` microseconds more; the first beat registers it."""
     yield Statement(
         "worker_beat",
         {
             "worker": worker,
-            "queues": json.dumps(list(queues)),
+            "queues": json.dumps(list(serving.queues)),
+            "lowest": serving.lowest,
+            "highest": serving.highest,
             "kinds": json.dumps(list(kinds)),
             "concurrency": concurrency,
             "lease": lease,
@@ -73,12 +80,14 @@ def worker_list() -> Steps[list[WorkerRecord]]:
         WorkerRecord(
             id=id_,
             queues=tuple(json.loads(queues)),
+            lowest=lowest,
+            highest=highest,
             kinds=tuple(json.loads(kinds)),
             concurrency=concurrency,
             started_at=from_micros(started_at),
             beat_at=from_micros(beat_at),
         )
-        for id_, queues, kinds, concurrency, started_at, beat_at in rows
+        for id_, queues, lowest, highest, kinds, concurrency, started_at, beat_at in rows
     ]
 
 
@@ -90,12 +99,12 @@ def job_due() -> Steps[int | None]:
 
 
 @operation(reads=True)
-def watch_probe(queues: Sequence[str]) -> Steps[tuple[bool, int | None]]:
-    """Return whether one of `queues` has a ready job, and when the next scheduled job is due.
+def watch_probe(serving: Serving) -> Steps[tuple[bool, int | None]]:
+    """Return whether `serving` has a ready job, and when the next scheduled job is due.
 
     Only for SQLite, which cannot tell by itself.
     """
-    ready, due = (yield Statement("watch_probe", {"queues": list(queues)}, alone=True))[0]
+    ready, due = (yield Statement("watch_probe", lines_of(serving), alone=True))[0]
     return bool(ready), due
 
 

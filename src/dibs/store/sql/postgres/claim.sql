@@ -1,19 +1,51 @@
 -- Differs from SQLite: one statement; rows that another claim is taking are skipped.
 
+-- name: queue_lines
+-- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
+-- up to :count heads. Under strict order a queue's lines end where :enough heads were found.
+-- Returns queue, priority, the heads as JSON, the queue's policy, and the time.
+-- A loose index scan: each line names the next one below it. json_agg reads its rows as the
+-- sub-select orders them.
+WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
+    SELECT q.name, p.policy, :highest::integer + 1, NULL::json, 0::bigint
+    FROM unnest(:queues::text[]) AS q (name) LEFT JOIN dibs_queues AS p ON p.name = q.name
+    UNION ALL
+    SELECT line.queue, line.policy, next.priority, next.heads, line.found + next.found
+    FROM line CROSS JOIN LATERAL (
+        SELECT min(h.priority)::integer AS priority,
+            json_agg(json_build_array(h.scheduled_at, h.job_id)) AS heads, count(*) AS found
+        FROM (
+            SELECT r.priority, r.scheduled_at, r.job_id FROM dibs_ready AS r
+            WHERE r.queue = line.queue AND r.priority = (
+                SELECT n.priority FROM dibs_ready AS n
+                WHERE n.queue = line.queue AND n.priority < line.priority
+                    AND n.priority >= :lowest::integer
+                ORDER BY n.priority DESC LIMIT 1
+            )
+            ORDER BY r.priority DESC, r.scheduled_at, r.job_id LIMIT :count
+        ) AS h
+        HAVING count(*) > 0
+    ) AS next
+    WHERE line.found < :enough::bigint OR line.policy IS NOT NULL
+)
+SELECT queue, priority, heads::text, policy, :now FROM line WHERE heads IS NOT NULL;
+
 -- name: job_claim
--- Take up to :count ready jobs of :queues from the front, in strict order. Jobs of :kinds start
--- running for :worker under a new claim; others are blocked until a worker knows their kind.
--- Returns the record of each in claim order; claim and attempt are NULL for the blocked ones.
+-- Take from the front of each of :lines so many jobs, from where that front was seen. Jobs of
+-- :kinds start running for :worker under a new claim; others are blocked until a worker knows
+-- their kind. Returns the record of each; claim and attempt are NULL for the blocked ones.
 WITH head AS MATERIALIZED (
-    SELECT h.* FROM unnest(:queues::text[]) AS q (name)
+    SELECT h.* FROM unnest(
+        :lines_queue::text[], :lines_priority::smallint[], :lines_scheduled_at::bigint[],
+        :lines_job_id::bigint[], :lines_take::integer[]
+    ) AS l (queue, priority, scheduled_at, job_id, take)
     CROSS JOIN LATERAL (
-        SELECT r.ctid AS address, r.priority, r.scheduled_at, r.job_id
-        FROM dibs_ready AS r WHERE r.queue = q.name
-        ORDER BY r.priority DESC, r.scheduled_at, r.job_id
-        LIMIT :count FOR UPDATE SKIP LOCKED
+        SELECT r.ctid AS address FROM dibs_ready AS r
+        WHERE r.queue = l.queue AND r.priority = l.priority
+            AND (r.scheduled_at, r.job_id) >= (l.scheduled_at, l.job_id)
+        ORDER BY r.queue, r.priority DESC, r.scheduled_at, r.job_id
+        LIMIT l.take FOR UPDATE SKIP LOCKED
     ) AS h
-    ORDER BY h.priority DESC, h.scheduled_at, h.job_id
-    LIMIT :count
 ), taken AS (
     DELETE FROM dibs_ready
     WHERE ctid = ANY (ARRAY(SELECT address FROM head))
@@ -31,17 +63,18 @@ WITH head AS MATERIALIZED (
 SELECT id, kind, queue, priority, args::text,
     CASE WHEN known THEN claim + 1 END, CASE WHEN known THEN attempt + 1 END,
     max_attempts, crashes, scheduled_at, created_at, :now
-FROM job ORDER BY priority DESC, scheduled_at, id;
+FROM job;
 
 -- name: job_admit
--- Make up to :count blocked jobs of :kinds ready again, for a worker of :queues that knows them.
--- Returns how many.
+-- Make up to :count blocked jobs of :kinds ready again, for a worker that knows them and serves
+-- :queues from priority :lowest to :highest. Returns how many.
 WITH head AS MATERIALIZED (
     SELECT h.* FROM unnest(:kinds::text[]) AS k (kind)
     CROSS JOIN unnest(:queues::text[]) AS q (queue)
     CROSS JOIN LATERAL (
         SELECT b.ctid AS address, b.priority, b.scheduled_at, b.job_id FROM dibs_blocked AS b
         WHERE b.key = 'kind:' || k.kind AND b.queue = q.queue
+            AND b.priority BETWEEN :lowest::integer AND :highest::integer
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id
         LIMIT :count FOR UPDATE SKIP LOCKED
     ) AS h

@@ -24,13 +24,15 @@ WITH input AS MATERIALIZED (
         j.crashes, j.scheduled_at, j.created_at, s.started_at, :now, s.worker, s.result::json,
         j.error, s.reason
     FROM job AS j JOIN settled AS s ON s.job_id = j.id
-    RETURNING queue, kind, state, scheduled_at, started_at, finished_at, worker
+    RETURNING queue, kind, priority, state, scheduled_at, started_at, finished_at, worker
 ), counter AS (
-    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
-    SELECT :now / 60000000, worker, queue, kind, state, count(*),
+    INSERT INTO dibs_counters AS c (
+        minute, worker, queue, kind, priority, outcome, count, wait, run
+    )
+    SELECT :now / 60000000, worker, queue, kind, priority, state, count(*),
         sum(started_at - scheduled_at), sum(finished_at - started_at)
-    FROM history GROUP BY worker, queue, kind, state
-    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+    FROM history GROUP BY worker, queue, kind, priority, state
+    ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
     SET count = c.count + excluded.count, wait = c.wait + excluded.wait, run = c.run + excluded.run
 )
 SELECT job_id FROM settled;
@@ -74,12 +76,14 @@ WITH input AS MATERIALIZED (
     SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
     FROM settled WHERE error IS NOT NULL
 ), counter AS (
-    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
-    SELECT :now / 60000000, s.worker, j.queue, j.kind, 'failed', count(*), 0,
+    INSERT INTO dibs_counters AS c (
+        minute, worker, queue, kind, priority, outcome, count, wait, run
+    )
+    SELECT :now / 60000000, s.worker, j.queue, j.kind, j.priority, 'failed', count(*), 0,
         sum(:now - s.started_at)
     FROM job AS j JOIN settled AS s ON s.job_id = j.id
-    WHERE s.error IS NOT NULL GROUP BY s.worker, j.queue, j.kind
-    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+    WHERE s.error IS NOT NULL GROUP BY s.worker, j.queue, j.kind, j.priority
+    ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
     SET count = c.count + excluded.count, run = c.run + excluded.run
 )
 SELECT job_id FROM settled;
@@ -105,7 +109,7 @@ WITH input AS MATERIALIZED (
     FROM input AS i
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND i.job_id = j.id
         AND i.claim = j.claim + 1
-    RETURNING j.id, j.queue, j.kind
+    RETURNING j.id, j.queue, j.kind, j.priority
 ), dead AS (
     INSERT INTO dibs_dead (job_id, reason, worker, started_at, died_at)
     SELECT job_id, reason, worker, started_at, :now FROM settled
@@ -116,12 +120,14 @@ WITH input AS MATERIALIZED (
     SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
     FROM settled
 ), counter AS (
-    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
-    SELECT :now / 60000000, s.worker, j.queue, j.kind, 'dead', count(*), 0,
+    INSERT INTO dibs_counters AS c (
+        minute, worker, queue, kind, priority, outcome, count, wait, run
+    )
+    SELECT :now / 60000000, s.worker, j.queue, j.kind, j.priority, 'dead', count(*), 0,
         sum(:now - s.started_at)
     FROM job AS j JOIN settled AS s ON s.job_id = j.id
-    GROUP BY s.worker, j.queue, j.kind
-    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+    GROUP BY s.worker, j.queue, j.kind, j.priority
+    ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
     SET count = c.count + excluded.count, run = c.run + excluded.run
 )
 SELECT job_id FROM settled;
@@ -145,9 +151,11 @@ ready AS (
 ), gone AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
 ), counter AS (
-    INSERT INTO dibs_counters AS c (minute, worker, queue, kind, outcome, count, wait, run)
-    SELECT :now / 60000000, '', queue, kind, 'cancelled', 1, 0, 0 FROM gone
-    ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE SET count = c.count + 1
+    INSERT INTO dibs_counters AS c (
+        minute, worker, queue, kind, priority, outcome, count, wait, run
+    )
+    SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0 FROM gone
+    ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = c.count + 1
 )
 INSERT INTO dibs_history (
     id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,

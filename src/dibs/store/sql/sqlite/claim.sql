@@ -1,42 +1,69 @@
 -- Differs from PostgreSQL: no writes inside WITH, so several statements; the one writer needs no
--- row locks. Instead of LATERAL each queue's head is a correlated IN, which reads the heads only.
+-- row locks. Instead of LATERAL there are correlated sub-selects, which read the heads only.
+
+-- name: queue_lines
+-- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
+-- up to :count heads. Under strict order a queue's lines end where :enough heads were found.
+-- Returns queue, priority, the heads as JSON, the queue's policy, and the time.
+-- A loose index scan: each line names the next one below it.
+WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
+    SELECT q.value, (SELECT policy FROM dibs_queues WHERE name = q.value), :highest + 1, '[]', 0
+    FROM json_each(:queues) AS q
+    UNION ALL
+    SELECT line.queue, line.policy,
+        (
+            SELECT MAX(n.priority) FROM dibs_ready AS n
+            WHERE n.queue = line.queue AND n.priority < line.priority AND n.priority >= :lowest
+        ),
+        (
+            SELECT json_group_array(json_array(h.scheduled_at, h.job_id)) FROM (
+                SELECT r.scheduled_at, r.job_id FROM dibs_ready AS r
+                WHERE r.queue = line.queue AND r.priority = (
+                    SELECT MAX(n.priority) FROM dibs_ready AS n
+                    WHERE n.queue = line.queue AND n.priority < line.priority
+                        AND n.priority >= :lowest
+                )
+                ORDER BY r.scheduled_at, r.job_id LIMIT :count
+            ) AS h
+        ),
+        line.found + json_array_length(line.heads)
+    FROM line
+    WHERE line.priority IS NOT NULL AND (
+        line.found + json_array_length(line.heads) < :enough OR line.policy IS NOT NULL
+    )
+)
+SELECT queue, priority, heads, policy, :now FROM line WHERE heads <> '[]';
 
 -- name: job_claim
--- Take up to :count ready jobs of :queues from the front, in strict order. Jobs of :kinds start
--- running for :worker under a new claim; others are blocked until a worker knows their kind.
--- Returns the record of each in claim order; claim and attempt are NULL for the blocked ones.
--- keep: taken
-SELECT r.job_id FROM json_each(:queues) AS q CROSS JOIN dibs_ready AS r
-WHERE r.job_id IN (
-    SELECT h.job_id FROM dibs_ready AS h WHERE h.queue = q.value
-    ORDER BY h.priority DESC, h.scheduled_at, h.job_id LIMIT :count
-)
-ORDER BY r.priority DESC, r.scheduled_at, r.job_id LIMIT :count;
-DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:taken));
+-- Take the ready jobs in :ids. Jobs of :kinds start running for :worker under a new claim; others
+-- are blocked until a worker knows their kind. Returns the record of each; claim and attempt are
+-- NULL for the blocked ones. By id, not so many from each line: LIMIT cannot differ from line to
+-- line here, and nobody else has taken the heads that this transaction saw.
+DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:ids));
 INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
 SELECT id, :worker, claim + 1, attempt + 1, :now FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:taken))
+WHERE id IN (SELECT value FROM json_each(:ids))
     AND kind IN (SELECT value FROM json_each(:kinds));
 INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
 SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:taken))
+WHERE id IN (SELECT value FROM json_each(:ids))
     AND kind NOT IN (SELECT value FROM json_each(:kinds));
 SELECT j.id, j.kind, j.queue, j.priority, j.args, r.claim, r.attempt,
     j.max_attempts, j.crashes, j.scheduled_at, j.created_at, :now
-FROM json_each(:taken) AS t
+FROM json_each(:ids) AS t
 CROSS JOIN dibs_jobs AS j ON j.id = t.value
-LEFT JOIN dibs_running AS r ON r.job_id = j.id
-ORDER BY t.key;
+LEFT JOIN dibs_running AS r ON r.job_id = j.id;
 
 -- name: job_admit
--- Make up to :count blocked jobs of :kinds ready again, for a worker of :queues that knows them.
--- Returns how many.
+-- Make up to :count blocked jobs of :kinds ready again, for a worker that knows them and serves
+-- :queues from priority :lowest to :highest. Returns how many.
 -- keep: admitted
 SELECT b.job_id FROM json_each(:kinds) AS k CROSS JOIN json_each(:queues) AS q
 CROSS JOIN dibs_blocked AS b
 WHERE b.job_id IN (
     SELECT h.job_id FROM dibs_blocked AS h
     WHERE h.key = 'kind:' || k.value AND h.queue = q.value
+        AND h.priority BETWEEN :lowest AND :highest
     ORDER BY h.priority DESC, h.scheduled_at, h.job_id LIMIT :count
 )
 ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT :count;

@@ -18,12 +18,12 @@ FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
 CROSS JOIN dibs_jobs AS j ON j.id = r.job_id;
-INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
-SELECT :now / 60000000, worker, queue, kind, state, COUNT(*), SUM(started_at - scheduled_at),
-    SUM(finished_at - started_at)
+INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
+SELECT :now / 60000000, worker, queue, kind, priority, state, COUNT(*),
+    SUM(started_at - scheduled_at), SUM(finished_at - started_at)
 FROM dibs_history WHERE id IN (SELECT value FROM json_each(:settled))
-GROUP BY worker, queue, kind, state
-ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+GROUP BY worker, queue, kind, priority, state
+ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, wait = wait + excluded.wait, run = run + excluded.run;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
 DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:settled));
@@ -46,15 +46,16 @@ FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
 WHERE json_extract(i.value, '$[6]') IS NOT NULL;
-INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
-SELECT :now / 60000000, r.worker, j.queue, j.kind, 'failed', COUNT(*), 0, SUM(:now - r.started_at)
+INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
+SELECT :now / 60000000, r.worker, j.queue, j.kind, j.priority, 'failed', COUNT(*), 0,
+    SUM(:now - r.started_at)
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
 CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
 WHERE json_extract(i.value, '$[6]') IS NOT NULL
-GROUP BY r.worker, j.queue, j.kind
-ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+GROUP BY r.worker, j.queue, j.kind, j.priority
+ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, run = run + excluded.run;
 UPDATE dibs_jobs AS j
 SET claim = s.claim, attempt = j.attempt + s.counted, crashes = j.crashes + s.crashed,
@@ -97,13 +98,14 @@ SELECT r.job_id, r.claim, r.attempt, r.worker, r.started_at, :now, json_extract(
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
-INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
-SELECT :now / 60000000, r.worker, j.queue, j.kind, 'dead', COUNT(*), 0, SUM(:now - r.started_at)
+INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
+SELECT :now / 60000000, r.worker, j.queue, j.kind, j.priority, 'dead', COUNT(*), 0,
+    SUM(:now - r.started_at)
 FROM json_each(:settled) AS s
 CROSS JOIN dibs_running AS r ON r.job_id = s.value
 CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
-GROUP BY r.worker, j.queue, j.kind
-ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE
+GROUP BY r.worker, j.queue, j.kind, j.priority
+ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, run = run + excluded.run;
 UPDATE dibs_jobs AS j
 SET claim = s.claim, error = s.error, crashes = j.crashes + s.crashed,
@@ -135,10 +137,10 @@ INSERT INTO dibs_history (
 SELECT id, kind, queue, priority, 'cancelled', args, max_attempts, attempt, crashes, scheduled_at,
     created_at, :now, error, :reason
 FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
-INSERT INTO dibs_counters (minute, worker, queue, kind, outcome, count, wait, run)
-SELECT :now / 60000000, '', queue, kind, 'cancelled', 1, 0, 0
+INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
+SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0
 FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
-ON CONFLICT (minute, worker, queue, kind, outcome) DO UPDATE SET count = count + 1;
+ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = count + 1;
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
 DELETE FROM dibs_scheduled WHERE (due, job_id) = (
     SELECT scheduled_at, id FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))

@@ -1,0 +1,96 @@
+"""The policy of a queue: how its lines stand to each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from dibs.errors import ConfigurationError
+from dibs.model.aging import Aging
+from dibs.model.job import check_priority
+from dibs.model.shares import check_weight
+from dibs.model.times import SECOND
+
+
+@dataclass(frozen=True)
+class QueuePolicy:
+    """How the lines of a queue take turns; without aging and weights strictly by priority."""
+
+    aging: Aging | None = None
+    """How waiting jobs gain priority. Default not at all."""
+    weights: Mapping[int, int] = field(default_factory=dict)
+    """The share of each level: a priority and all above it, up to the next one. Default none."""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigurationError: something else than an Aging, or a weight out of its range.
+            InvalidJobError: a level that is no priority.
+        """
+        if self.aging is not None and not isinstance(self.aging, Aging):
+            raise ConfigurationError(
+                f"aging={self.aging!r}: expected an Aging, for example Aging(after=600, every=60)"
+            )
+        if not isinstance(self.weights, Mapping):
+            raise ConfigurationError(
+                f"weights={self.weights!r}: expected weights by priority, for example "
+                "{20: 8, 10: 4, 0: 1}"
+            )
+        checked = {
+            check_priority(level): check_weight(f"priority {level}", weight)
+            for level, weight in self.weights.items()
+        }
+        ordered = dict(sorted(checked.items(), reverse=True))
+        object.__setattr__(self, "weights", MappingProxyType(ordered))
+
+    @property
+    def strict(self) -> bool:
+        """Whether nothing but the priority counts."""
+        return self.aging is None and not self.weights
+
+    def effective(self, priority: int, waited: int) -> int:
+        """Return the priority that counts after `waited` microseconds."""
+        return priority if self.aging is None else self.aging.at(priority, waited)
+
+    def level(self, priority: int) -> int:
+        """Return the level whose weight counts for `priority`."""
+        for level in self.weights:
+            if level <= priority:
+                return level
+        return min(self.weights)
+
+
+STRICT = QueuePolicy()
+"""Higher priority first, whatever waits."""
+
+
+def policy_to_json(policy: QueuePolicy) -> str:
+    """Return a policy as it is stored; times in seconds."""
+    value: dict[str, Any] = {}
+    if policy.aging is not None:
+        after, every = policy.aging._micros
+        value["aging"] = {
+            "after": after / SECOND,
+            "every": every / SECOND,
+            "step": policy.aging.step,
+            "ceiling": policy.aging.ceiling,
+        }
+    if policy.weights:
+        value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
+    return json.dumps(value)
+
+
+@lru_cache(maxsize=256)
+def policy_from_json(text: str | None) -> QueuePolicy:
+    """Return the policy that a queue's row holds; strict without one."""
+    if text is None:
+        return STRICT
+    value = json.loads(text)
+    aging = value.get("aging")
+    weights = {int(level): weight for level, weight in value.get("weights", {}).items()}
+    return QueuePolicy(None if aging is None else Aging(**aging), weights)

@@ -1,0 +1,66 @@
+"""Slots: how many jobs a worker runs at once, and which of them wait for the urgent alone.
+
+`Slots(10, {10: 2})`: two of ten slots are for jobs of priority 10 and more, so jobs below 10 use
+eight at most. Reserved slots of several limits add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dibs.model.job import PRIORITY_MIN
+from dibs.model.ordering import Demand
+
+
+class Slots:
+    """Counts jobs in slots, and those that a worker holds beyond."""
+
+    def __init__(self, count: int, reserve: Mapping[int, int]) -> None:
+        """Make `count` slots, of which `reserve` keeps some for priorities from a limit on."""
+        self.count = count
+        self.used = 0
+        self._most = {
+            limit: count - sum(kept for other, kept in reserve.items() if other >= limit)
+            for limit in reserve
+        }
+        self._below = dict.fromkeys(reserve, 0)
+
+    @property
+    def free(self) -> int:
+        """Slots that nobody uses."""
+        return self.count - self.used
+
+    @property
+    def lowest(self) -> int:
+        """The lowest priority that a free slot would take."""
+        full = (limit for limit, most in self._most.items() if self._below[limit] >= most)
+        return max(full, default=PRIORITY_MIN)
+
+    def take(self, priority: int) -> None:
+        """Let a job use a slot."""
+        self._count(priority, 1)
+
+    def leave(self, priority: int) -> None:
+        """Give a job's slot back."""
+        self._count(priority, -1)
+
+    def _count(self, priority: int, change: int) -> None:
+        self.used += change
+        for limit in self._below:
+            if priority < limit:
+                self._below[limit] += change
+
+    def demand(self, count: int, ahead: int, held: Iterable[int]) -> Demand:
+        """Return a demand for `count` jobs that leaves the reserved slots to the urgent.
+
+        Args:
+            count: how many there is room for.
+            ahead: how many may be held beyond the slots.
+            held: the priorities of those that are.
+        """
+        rooms = {limit: most + ahead - self._below[limit] for limit, most in self._most.items()}
+        if rooms:
+            for priority in held:
+                for limit in rooms:
+                    rooms[limit] -= priority < limit
+        return Demand(count, rooms)

@@ -1,0 +1,108 @@
+"""What a worker is told: which lines it serves, and with how many slots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from dibs.errors import ConfigurationError
+from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, check_name, check_priority
+from dibs.model.ordering import Serving
+from dibs.model.shares import check_weight
+from dibs.model.times import SECOND, Duration, duration
+
+Queues = Sequence[str] | Mapping[str, int]
+"""Names of queues, or names with their weights."""
+Priorities = tuple[int | None, int | None]
+"""The lowest and the highest priority; None leaves that side open."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Checked options; durations in seconds."""
+
+    serving: Serving
+    concurrency: int
+    reserve: Mapping[int, int]
+    grace: float
+    poll: float
+
+
+def make_options(
+    queues: Queues | None,
+    own: Set[str],
+    *,
+    concurrency: int,
+    priorities: Priorities | None,
+    reserve: Mapping[int, int] | None,
+    grace: Duration,
+    poll: Duration,
+) -> WorkerOptions:
+    """Check options as the user gave them; `own` are the queues of the handlers.
+
+    Raises:
+        ConfigurationError: no handlers, no queue, or a value out of its range.
+        InvalidJobError: something that can't be a queue's name or a priority.
+    """
+    if not own:
+        raise ConfigurationError(
+            "no handlers are registered, so the worker could run nothing; "
+            "declare some with @app.job and import their modules"
+        )
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise ConfigurationError(f"concurrency={concurrency!r}: expected a positive integer")
+    return WorkerOptions(
+        _serving(sorted(own) if queues is None else queues, priorities),
+        concurrency,
+        _reserve(reserve or {}, concurrency),
+        duration(grace, "grace") / SECOND,
+        duration(poll, "poll", minimum=0.001) / SECOND,
+    )
+
+
+def _serving(queues: Queues, priorities: Priorities | None) -> Serving:
+    if isinstance(queues, str):
+        raise ConfigurationError(f"queues={queues!r}: expected a list of names")
+    names = tuple(dict.fromkeys(check_name(name, "queue") for name in queues))
+    if not names:
+        raise ConfigurationError("queues=[]: expected at least one name")
+    weights = dict(queues) if isinstance(queues, Mapping) else {}
+    for name, weight in weights.items():
+        check_weight(f"queue {name!r}", weight)
+    return Serving(names, weights, *_range(priorities or (None, None)))
+
+
+def _range(priorities: Priorities) -> tuple[int, int]:
+    try:
+        first, last = priorities
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"priorities={priorities!r}: expected the lowest and the highest, for example "
+            "(10, None)"
+        ) from error
+    lowest = PRIORITY_MIN if first is None else check_priority(first)
+    highest = PRIORITY_MAX if last is None else check_priority(last)
+    if lowest > highest:
+        raise ConfigurationError(
+            f"priorities={priorities!r}: the lowest is above the highest, so no job would fit"
+        )
+    return lowest, highest
+
+
+def _reserve(reserve: Mapping[int, int], concurrency: int) -> dict[int, int]:
+    if not isinstance(reserve, Mapping):
+        raise ConfigurationError(
+            f"reserve={reserve!r}: expected slots by priority, for example {{10: 2}}"
+        )
+    for limit, slots in reserve.items():
+        if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
+            raise ConfigurationError(
+                f"reserve for priority {limit}={slots!r}: expected a positive number of slots"
+            )
+    checked = {check_priority(limit): slots for limit, slots in reserve.items()}
+    if sum(checked.values()) >= concurrency:
+        raise ConfigurationError(
+            f"reserve={dict(reserve)!r} with concurrency={concurrency}: at least one slot must be "
+            "left for all; a worker for urgent jobs alone is made with priorities="
+        )
+    return checked
