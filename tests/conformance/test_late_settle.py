@@ -10,7 +10,7 @@ import pytest
 
 from dibs.model.job import DeadReason, Job, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue, Settlement
-from dibs.model.ordering import Demand, Serving
+from dibs.model.lines import Demand, Serving
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue

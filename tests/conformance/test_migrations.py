@@ -13,7 +13,7 @@ import pytest
 from dibs.errors import SchemaError, StoreError
 from dibs.model.job import NewJob, State
 from dibs.model.lifecycle import Finish
-from dibs.model.ordering import Demand, Serving
+from dibs.model.lines import Demand, Serving
 from dibs.store import Role, Store, open_store
 from dibs.store.catalog import migrations
 from dibs.store.ops.claim import job_claim

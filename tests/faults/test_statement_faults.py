@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dibs import Dibs, State, StoreUnavailableError
-from dibs.model.ordering import Demand, Serving
+from dibs.model.lines import Demand, Serving
 from dibs.store.ops.claim import job_claim
 from dibs.store.postgres import PostgresStore
 from dibs.store.sqlite import SqliteStore

@@ -23,7 +23,7 @@ from dibs.model.lifecycle import (
     Snoozed,
     settle,
 )
-from dibs.model.ordering import Demand, Serving
+from dibs.model.lines import Demand, Serving
 from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim

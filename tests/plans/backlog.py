@@ -9,7 +9,7 @@ import psycopg
 
 from dibs.model.job import DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
-from dibs.model.ordering import Demand, Serving
+from dibs.model.lines import Demand, Serving
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue

@@ -22,6 +22,9 @@ try:
 except ImportError as error:
     raise MissingDependencyError("psycopg", "postgres", "a postgresql:// URL") from error
 
+_BEGINNING = -(2**63)
+"""Before every moment."""
+
 
 class RawPostgres:
     """See `dibs.bench.raw.Raw`."""
@@ -31,7 +34,8 @@ class RawPostgres:
             self._connection = psycopg.connect(target, autocommit=True)
         self._cursor: psycopg.Cursor[tuple[Any, ...]] = self._connection.cursor()
         self._execute: Any = self._cursor.execute
-        self._front = {**FRONT, "queues": [QUEUE]}
+        self._front: dict[str, Any] = {**FRONT, "queues": [QUEUE]}
+        self._mark(0, _BEGINNING, 0)
         if role is Role.WORKER:
             for setting in WORKER_SETTINGS:
                 self._execute(setting)
@@ -63,6 +67,7 @@ class RawPostgres:
         """Take a batch."""
         lines = self._execute(self._texts["queue_lines"], self._front).fetchall()
         if not lines:
+            self._mark(0, _BEGINNING, 0)
             return []
         heads = json.loads(lines[0][2])
         first = {
@@ -72,9 +77,18 @@ class RawPostgres:
             "lines_job_id": f"{{{heads[0][1]}}}",
             "lines_take": f"{{{len(heads)}}}",
         }
+        self._mark(lines[0][1], *heads[-1])
         params = {**first, "kinds": [KIND], "worker": WORKER}
         jobs: list[Any] = self._execute(self._texts["job_claim"], params).fetchall()
         return jobs
+
+    def _mark(self, priority: int, scheduled_at: int, job_id: int) -> None:
+        self._front |= {
+            "marks_queue": [QUEUE],
+            "marks_priority": f"{{{priority}}}",
+            "marks_scheduled_at": f"{{{scheduled_at}}}",
+            "marks_job_id": f"{{{job_id}}}",
+        }
 
     def settle(self, jobs: Sequence[Any]) -> None:
         """Complete a batch."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dibs.model.job import PRIORITY_MIN
-from dibs.model.ordering import Demand
+from dibs.model.lines import Demand
 
 
 class Slots:
@@ -17,24 +17,15 @@ class Slots:
 
     def __init__(self, count: int, reserve: Mapping[int, int]) -> None:
         """Make `count` slots, of which `reserve` keeps some for priorities from a limit on."""
-        self.count = count
-        self.used = 0
+        self.free = count
+        """Slots that nobody uses."""
+        self.lowest = PRIORITY_MIN
+        """The lowest priority that a free slot would take."""
         self._most = {
             limit: count - sum(kept for other, kept in reserve.items() if other >= limit)
             for limit in reserve
         }
         self._below = dict.fromkeys(reserve, 0)
-
-    @property
-    def free(self) -> int:
-        """Slots that nobody uses."""
-        return self.count - self.used
-
-    @property
-    def lowest(self) -> int:
-        """The lowest priority that a free slot would take."""
-        full = (limit for limit, most in self._most.items() if self._below[limit] >= most)
-        return max(full, default=PRIORITY_MIN)
 
     def take(self, priority: int) -> None:
         """Let a job use a slot."""
@@ -45,10 +36,13 @@ class Slots:
         self._count(priority, -1)
 
     def _count(self, priority: int, change: int) -> None:
-        self.used += change
+        self.free -= change
+        if not self._below:
+            return
         for limit in self._below:
-            if priority < limit:
-                self._below[limit] += change
+            self._below[limit] += change * (priority < limit)
+        full = (limit for limit, most in self._most.items() if self._below[limit] >= most)
+        self.lowest = max(full, default=PRIORITY_MIN)
 
     def demand(self, count: int, ahead: int, held: Iterable[int]) -> Demand:
         """Return a demand for `count` jobs that leaves the reserved slots to the urgent.

@@ -7,7 +7,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from dibs.model.ordering import Serving
+from dibs.model.lines import Serving
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
 from dibs.store.urls import DatabaseUrl

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from dibs.errors import MissingDependencyError, SchemaError
-from dibs.model.ordering import Serving
+from dibs.model.lines import Serving
 from dibs.store import borrowed
 from dibs.store.base import Clock, Role, Watch
 from dibs.store.closing import Closing

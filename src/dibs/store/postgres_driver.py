@@ -26,6 +26,8 @@ WORKER_SETTINGS = (
     "SET enable_seqscan = off",
     "SET enable_bitmapscan = off",
     "SET enable_mergejoin = off",
+    # The same plan for all parameters is a good one for each (tests/plans), and is made once.
+    "SET plan_cache_mode = force_generic_plan",
     # A hung server or a forgotten lock must end in an error that the loops recover from.
     "SET statement_timeout = '60s'",
     "SET lock_timeout = '30s'",

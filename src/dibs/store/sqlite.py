@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from dibs.errors import ConfigurationError, StoreUnavailableError
-from dibs.model.ordering import Serving
+from dibs.model.lines import Serving
 from dibs.store import borrowed
 from dibs.store.base import Clock, Role, Watch
 from dibs.store.closing import Closing

@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 
-from dibs.model.ordering import Serving
+from dibs.model.lines import Serving
 from dibs.store.ops.workers import watch_probe
 from dibs.store.runner import Script, drive
 from dibs.telemetry import log_event

@@ -13,7 +13,7 @@ from typing import Any
 
 from dibs.client.handler import Handler
 from dibs.model.lifecycle import Interrupted, Outcome
-from dibs.model.ordering import Demand
+from dibs.model.lines import Demand
 from dibs.model.prefetch import OVERDUE, Prefetch
 from dibs.model.slots import Slots
 from dibs.store.ops.claim import Claimed, Key, key_of
@@ -163,11 +163,12 @@ class Dispatcher:
     def _next_first(self) -> bool:
         """Bring the next job that a free slot takes to the front; return whether there is one."""
         lowest = self._slots.lowest
+        if self._buffer[0][1].priority >= lowest:
+            return True
         for place, held in enumerate(self._buffer):
             if held[1].priority >= lowest:
-                if place:
-                    del self._buffer[place]
-                    self._buffer.appendleft(held)
+                del self._buffer[place]
+                self._buffer.appendleft(held)
                 return True
         return False
 

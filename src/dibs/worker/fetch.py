@@ -10,7 +10,9 @@ from collections.abc import Callable
 from random import Random
 
 from dibs.model.lifecycle import Interrupted, settle
-from dibs.model.ordering import Credit, Serving
+from dibs.model.lines import Serving
+from dibs.model.marks import Marks
+from dibs.model.ordering import Credit
 from dibs.model.prefetch import OVERDUE
 from dibs.model.retry import Backoff
 from dibs.services.base import Service
@@ -65,6 +67,7 @@ class Fetcher(Service):
         self._worker = worker
         self._serving = serving
         self._credit: Credit = {}
+        self._marks = Marks()
         self._kinds = kinds
         self._dispatcher = dispatcher
         self._settling = settling
@@ -78,6 +81,11 @@ class Fetcher(Service):
     def follow(self, watch: Watch) -> None:
         """Tell `watch` from now on whether the worker is idle."""
         self._watch = watch
+
+    def nudge(self) -> None:
+        """Look at once: something may have come in."""
+        self._marks.tell()
+        self.poke()
 
     def ask(self) -> asyncio.Future[bool]:
         """Have a claim that starts from now on tell whether nothing was held and none found.
@@ -101,21 +109,24 @@ class Fetcher(Service):
         quiet = question is not None and self._dispatcher.idle and not self._settling()
         admit = question is not None or now - self._admitted >= ADMIT_SECONDS
         self._claiming = True
-        found = await self._store.arun(
-            job_claim(self._worker, self._serving, self._kinds, demand, self._credit, admit=admit)
-        )
+        claim = job_claim(
+            self._worker, self._serving, self._kinds, demand, self._credit, self._marks.use(now),
+            admit=admit,
+        )  # fmt: skip
+        found = await self._store.arun(claim)
         self._claiming = False
         self._credit = found.credit
         if admit:
             self._admitted = now if found.admitted < demand.count else float("-inf")
         self._take(found.jobs, now)
-        waiting = found.wanted < demand.count
+        waiting = len(found.turns) < demand.count
+        self._marks.note(found.turns, dry=waiting)
         if self._watch is not None:
             self._watch.idle(waiting)
         if question is not None:
             self._question = None
             if not question.cancelled():
-                question.set_result(quiet and not found.wanted)
+                question.set_result(quiet and not found.turns)
         if waiting:
             return self._pause()
         # Others took what stood there: they are quicker, so let them be.

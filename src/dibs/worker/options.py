@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dibs.errors import ConfigurationError
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, check_name, check_priority
-from dibs.model.ordering import Serving
+from dibs.model.lines import Serving
 from dibs.model.shares import check_weight
 from dibs.model.times import SECOND, Duration, duration
 

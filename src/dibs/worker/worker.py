@@ -136,8 +136,8 @@ class Worker:
             settings,
             lambda: worker_beat(self.id, serving, kinds, concurrency, settings.lease),
         )
-        promote = Promote(store, fetcher.poke)
-        rescue = Rescue(store, settings, fetcher.poke)
+        promote = Promote(store, fetcher.nudge)
+        rescue = Rescue(store, settings, fetcher.nudge)
         return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, rescue)
 
     async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
@@ -146,7 +146,7 @@ class Worker:
         await asyncio.to_thread(parts.heartbeat.start)
 
         def nudged() -> None:
-            parts.fetcher.poke()
+            parts.fetcher.nudge()
             parts.promote.poke()
 
         watch = parts.store.watch(self._options.serving, lambda: _call(loop, nudged))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dibs.model.lifecycle import Claim
-from dibs.model.ordering import Credit, Demand, Line, Serving, Turn, order, pops, rank
+from dibs.model.lines import Demand, Line, Pop, Serving, Turn, pops
+from dibs.model.marks import Mark
+from dibs.model.ordering import Credit, order, rank
 from dibs.model.queues import QueuePolicy, policy_from_json
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
-
-_POP = ("queue", "priority", "scheduled_at", "job_id", "take")
 
 
 class Claimed(NamedTuple):
@@ -61,8 +61,8 @@ class Found:
     """In the order in which they are to start."""
     admitted: int
     """Blocked jobs that were made ready first."""
-    wanted: int
-    """Jobs that stood at the front when it looked; others may have taken some of them."""
+    turns: list[Turn]
+    """Of the jobs that stood at the front when it looked; others may have taken some of them."""
     credit: Credit
     """What weights owe now."""
 
@@ -82,7 +82,7 @@ class Front:
 
 
 def read_front(
-    serving: Serving, count: int, enough: int, *, alone: bool
+    serving: Serving, count: int, enough: int, marks: Sequence[Mark] = (), *, alone: bool
 ) -> Generator[Statement, RowList, Front]:
     """Read the lines that `serving` covers.
 
@@ -90,10 +90,14 @@ def read_front(
         serving: whose queues and range.
         count: how many heads of each line.
         enough: where order is strict, leave out the lines behind so many heads.
+        marks: where to start in a line. Default at its front.
         alone: no transaction is needed.
     """
+    table = Rows(Mark._fields, marks)
     rows = yield Statement(
-        "queue_lines", {**lines_of(serving), "count": count, "enough": enough}, alone
+        "queue_lines",
+        {**lines_of(serving), "count": count, "enough": enough, "marks": table},
+        alone,
     )
     lines = [Line(row[0], row[1], json.loads(row[2])) for row in rows]
     policies = {row[0]: policy_from_json(row[3]) for row in rows}
@@ -107,6 +111,7 @@ def job_claim(
     kinds: Sequence[str],
     demand: Demand,
     credit: Credit | None = None,
+    marks: Sequence[Mark] = (),
     *,
     admit: bool = False,
 ) -> Steps[Found]:
@@ -121,6 +126,7 @@ def job_claim(
         kinds: the kinds that the worker can run.
         demand: how many at most.
         credit: what weights still owe, as the claim before returned it. Default nothing.
+        marks: where to start in a line. Default at its front.
         admit: first make blocked jobs of `kinds` ready again, in the same transaction.
     """
     known = list(dict.fromkeys(kinds))
@@ -130,7 +136,7 @@ def job_claim(
         admitted = (yield Statement("job_admit", blocked))[0][0]
     # What a head was when it was read does not matter: what is taken is what stands there then.
     above = serving.above(demand.lowest)
-    front = yield from read_front(above, demand.count, demand.count, alone=not admit)
+    front = yield from read_front(above, demand.count, demand.count, marks, alone=not admit)
     owed = deepcopy(credit) if credit else {}
     turns = front.order(serving, demand, owed)
     rows: Sequence[Row] = ()
@@ -140,12 +146,15 @@ def job_claim(
             {
                 "worker": worker,
                 "kinds": known,
-                "lines": Rows(_POP, pops(turns)),
+                "lines": Rows(Pop._fields, pops(turns)),
                 "ids": [turn.job_id for turn in turns],
             },
         )
-    jobs = _in_order(rows, turns, serving, front.policies)
-    return Found(jobs, admitted, len(turns), owed)
+    jobs = [
+        Claimed._make((*row, rank(turn, serving, front.policies)))
+        for row, turn in _in_turn(rows, turns)
+    ]
+    return Found(jobs, admitted, turns, owed)
 
 
 def lines_of(serving: Serving) -> dict[str, Any]:
@@ -157,22 +166,19 @@ def lines_of(serving: Serving) -> dict[str, Any]:
     }
 
 
-def _in_order(
-    rows: Sequence[Row],
-    turns: Sequence[Turn],
-    serving: Serving,
-    policies: Mapping[str, QueuePolicy],
-) -> list[Claimed]:
-    """Give each line's jobs, in the line's own order, the turns that were the line's."""
+def _in_turn(rows: Sequence[Row], turns: Sequence[Turn]) -> Iterator[tuple[Row, Turn]]:
+    """Give each line's jobs, in the line's own order, the turns that are the line's."""
+    found = {row[0]: row for row in rows}
+    if all(turn.job_id in found for turn in turns):
+        yield from ((found[turn.job_id], turn) for turn in turns)
+        return
+    # Others took some of what was seen, and those behind came in their place.
     lines: dict[tuple[str, int], list[Row]] = {}
     for row in sorted(rows, key=_standing, reverse=True):
         lines.setdefault((row[2], row[3]), []).append(row)
-    jobs = []
     for turn in turns:
-        line = lines.get((turn.queue, turn.priority))
-        if line:
-            jobs.append(Claimed._make((*line.pop(), rank(turn, serving, policies))))
-    return jobs
+        if line := lines.get((turn.queue, turn.priority)):
+            yield line.pop(), turn
 
 
 def _standing(row: Row) -> tuple[int, int]:

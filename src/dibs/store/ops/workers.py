@@ -9,7 +9,7 @@ from datetime import datetime
 from random import Random
 
 from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
-from dibs.model.ordering import Serving
+from dibs.model.lines import Serving
 from dibs.model.retry import Backoff
 from dibs.model.times import from_micros
 from dibs.store.ops.claim import lines_of

@@ -1,0 +1,64 @@
+"""Low marks: how far a worker has taken a line, so that it need not start at the front each time.
+
+An engine that removes claimed jobs from its index later, as PostgreSQL does, reads all that was
+claimed since then whenever it starts at the front. A mark lets it start where the last claim
+ended. It is a hint and not the truth: jobs may still come in below it (given back, rescued, due in
+the past, committed late), so the front is read anew again and again, and at once when a line ran
+dry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dibs.model.lines import Turn
+
+SWEEP_SECONDS = 0.25
+"""From one look at the front to the next: what a job below a mark may wait for, at most."""
+TOLD_SECONDS = 0.05
+"""The same where somebody told that there is something new."""
+MOST = 64
+"""Lines remembered at once; so many priorities in use are better read from the front."""
+
+
+class Mark(NamedTuple):
+    """The last job that was taken from a line."""
+
+    queue: str
+    priority: int
+    scheduled_at: int
+    job_id: int
+
+
+class Marks:
+    """The marks of one worker; times are seconds of any monotonic clock."""
+
+    def __init__(self) -> None:
+        """Begin at the front of every line."""
+        self._marks: dict[tuple[str, int], Mark] = {}
+        self._looked = float("-inf")
+        self._told = False
+
+    def tell(self) -> None:
+        """Note that something may have come in."""
+        self._told = True
+
+    def use(self, now: float) -> list[Mark]:
+        """Return where to start reading; none where it is time to look at the front."""
+        if now - self._looked >= (TOLD_SECONDS if self._told else SWEEP_SECONDS):
+            self._marks.clear()
+        if not self._marks:
+            self._looked, self._told = now, False
+        return list(self._marks.values())
+
+    def note(self, turns: Iterable[Turn], *, dry: bool) -> None:
+        """Remember what was taken; `dry` where the lines had no more to give."""
+        if dry:
+            self._marks.clear()
+            return
+        for turn in turns:
+            line = (turn.queue, turn.priority)
+            self._marks[line] = Mark(*line, turn.scheduled_at, turn.job_id)
+        if len(self._marks) > MOST:
+            self._marks.clear()
