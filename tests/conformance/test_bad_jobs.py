@@ -174,6 +174,21 @@ CALLS: dict[str, tuple[Case, type[Exception], list[str]]] = {
     "huge id": (lambda f, h: f.jobs.get(2**70), JobNotFoundError, [str(2**70)]),
     "huge id of attempts": (lambda f, h: f.jobs.attempts(-(2**70)), JobNotFoundError, ["-118"]),
     "cancel unknown id": (lambda f, h: f.jobs.cancel(123_456_789), JobNotFoundError, ["123456789"]),
+    "reprioritize unknown id": (
+        lambda f, h: f.jobs.reprioritize(123_456_789, 5), JobNotFoundError, ["123456789"]
+    ),
+    "reprioritize no integer": (
+        lambda f, h: f.jobs.reprioritize(1, "high"), InvalidJobError, ["priority='high'"]
+    ),
+    "reprioritize a truth": (
+        lambda f, h: f.jobs.reprioritize(1, True), InvalidJobError, ["True", "integer"]
+    ),
+    "reprioritize too high": (
+        lambda f, h: f.jobs.reprioritize(1, 32_768), InvalidJobError, ["-32768 to 32767"]
+    ),
+    "reprioritize too low": (
+        lambda f, h: f.jobs.reprioritize(1, -32_769), InvalidJobError, ["-32769"]
+    ),
     "id no integer": (lambda f, h: f.jobs.get("7"), DibsError, ["'7'", "integer"]),
     "id a truth": (lambda f, h: f.jobs.cancel(True), DibsError, ["True", "integer"]),
     "reason no string": (lambda f, h: f.jobs.cancel(1, 5), DibsError, ["reason=5"]),

@@ -25,7 +25,7 @@ from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list
+from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
@@ -77,6 +77,7 @@ SAMPLES: list[Operation[Any]] = [
     job_attempts(1),
     *(job_list(state, "mail", "default", 10) for state in (None, *State)),
     job_cancel(1, "sold out"),
+    job_reprioritize(1, 20),
     stats_count(),
     worker_beat("w", SERVING, ["mail"], 10, 30_000_000),
     worker_leave("w"),
@@ -99,6 +100,7 @@ CANNED: dict[str, list[Row]] = {
     "job_admit": [(0,)],
     "job_cancel": [(1,)],
     "job_due": [(0,)],
+    "job_reprioritize": [(1,)],
     "job_stale": [(1, 1, 1, 5, 0, "w")],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
     "schema_exists": [(1,)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dibs.errors import JobNotFoundError, JobStateError, StoreError
-from dibs.model.job import DeadReason, NewJob, State
+from dibs.model.job import DeadReason, Job, NewJob, State
 from dibs.model.lifecycle import (
     CalledOff,
     Claim,
@@ -28,7 +29,7 @@ from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list
+from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
@@ -40,7 +41,7 @@ from dibs.store.ops.workers import (
     worker_leave,
     worker_list,
 )
-from dibs.store.statement import Row
+from dibs.store.statement import Operation, Row
 from tests.model_based.engines import PLACES, Engines, jobs_load
 from tests.model_based.oracle import ENDED, RETRY_BASE, Entry, Oracle
 
@@ -52,13 +53,16 @@ QUEUES, KNOWN, KINDS = ["mail", "web"], ["send", "crop"], ["send", "crop", "alie
 workers = st.sampled_from(["ann", "bob"])
 queues = st.sampled_from([QUEUES, QUEUES, QUEUES[::-1], ["mail"], ["web", "mail", "web"]])
 kinds = st.sampled_from([KNOWN, KNOWN, KNOWN * 2, KNOWN[:1], KINDS, ["never used"]])
+priorities = st.sampled_from([-32768, 0, 0, 5, 20, 32767])
+backs = st.integers(-1, 9)
+"""How far back from the last job; before the first, and after the last, there is none."""
 spans = st.sampled_from([0, 1, SECOND, RETRY_BASE, LEASE])
 news = st.builds(
     NewJob,
     kind=st.sampled_from(KINDS),
     args=st.sampled_from(["{}", '{"a":"é\\u0000\'%s"}']),
     queue=st.sampled_from(QUEUES),
-    priority=st.sampled_from([-32768, 0, 0, 5, 20, 32767]),
+    priority=priorities,
     max_attempts=st.integers(1, 3),
     delay=st.sampled_from([0, 0, 0, 1, RETRY_BASE]),
     scheduled_at=st.sampled_from([None, None, None, -RETRY_BASE, 0, LEASE]),
@@ -158,20 +162,39 @@ class Histories(RuleBasedStateMachine):
             claim.job_id for claim, end in batch.items() if self.oracle.settle(claim, end)
         }
 
-    @rule(back=st.integers(-1, 9), reason=st.sampled_from([None, "not wanted"]))
+    @rule(back=backs, reason=st.sampled_from([None, "not wanted"]))
     def cancel(self, back: int, reason: str | None) -> None:
+        self.change(
+            back, lambda id_: job_cancel(id_, reason), lambda id_: self.oracle.cancel(id_, reason)
+        )
+
+    @rule(back=backs, priority=priorities)
+    def reprioritize(self, back: int, priority: int) -> None:
+        self.change(
+            back,
+            lambda id_: job_reprioritize(id_, priority),
+            lambda id_: self.oracle.reprioritize(id_, priority),
+        )
+
+    def change(
+        self,
+        back: int,
+        operation: Callable[[int], Operation[Job]],
+        expect: Callable[[int], Entry | None],
+    ) -> None:
+        """Change a job that may be waiting, or be none."""
         job_id = len(self.oracle.jobs) - back
         if job_id not in self.oracle.jobs:
             with pytest.raises(JobNotFoundError):
-                self.engines.run(job_cancel(job_id, reason))
+                self.engines.run(operation(job_id))
             return
         before = self.oracle.jobs[job_id].state
-        expected = self.oracle.cancel(job_id, reason)
+        expected = expect(job_id)
         if expected is None:
             with pytest.raises(JobStateError, match=f"it is {before};"):
-                self.engines.run(job_cancel(job_id, reason))
+                self.engines.run(operation(job_id))
         else:
-            assert self.engines.run(job_cancel(job_id, reason)) == expected.job()
+            assert self.engines.run(operation(job_id)) == expected.job()
 
     @rule(worker=workers, what=st.sampled_from(["rescue", "promote", "beat", "leave", "look"]))
     def tend(self, worker: str, what: str) -> None:

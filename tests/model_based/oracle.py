@@ -155,6 +155,14 @@ class Oracle:
         self._end(entry, State.CANCELLED, reason)
         return entry
 
+    def reprioritize(self, job_id: int, priority: int) -> Entry | None:
+        """Change the priority of a waiting job; return nothing for another."""
+        entry = self.jobs[job_id]
+        if entry.state not in WAITING:
+            return None
+        entry.priority = priority
+        return entry
+
     # --- Running ---------------------------------------------------------------------------
 
     def claim(

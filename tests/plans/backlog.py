@@ -124,6 +124,7 @@ def statements(store: Store) -> dict[str, Statement]:
     [blocked] = store.run(job_enqueue([NewJob("alien", "{}", "rare")]))
     store.run(job_claim("w", Serving(("rare",)), ["send"], Demand(1)))
     boom = Failed("ValueError", "boom", "")
+    waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
     stale = _second(job_rescue(3))
     serving, both = Serving(("mail", "web", "empty")), ["send", "crop"]
     return {
@@ -146,6 +147,10 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_stale": stale,
         "job_held": first(job_held("w")),
         "job_attempts": first(job_attempts(1)),
+        **{
+            f"job_reprioritize, {place}": Statement("job_reprioritize", {"id": id_, "priority": 7})
+            for place, id_ in waiting.items()
+        },
         "jobs_load": Statement("jobs_load", {"ids": [job.id for job in ready[:COUNT]]}),
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),

@@ -32,6 +32,7 @@ WORKERS = (
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
+    "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
 )  # fmt: skip
 CASES = [
     *((Role.WORKER, mode, label) for mode in MODES for label in WORKERS),
@@ -165,8 +166,8 @@ class TestEveryStatement:
 
     def test_touches_few_pages_for_each(self, plans: Plans, role: Role, mode: str, label: str):
         many = {"job_promote": PROMOTED, "job_stale": RUNNING, "job_held": RUNNING}
-        few = label.startswith("job_cancel") or label in {"job_due", "job_attempts"}
-        rows = 1 if few else many.get(label, COUNT)
+        one = ("job_cancel", "job_reprioritize", "job_due", "job_attempts")
+        rows = 1 if label.startswith(one) else many.get(label, COUNT)
         assert buffers(plans[role, mode, label]) <= 50 + 15 * rows
 
 

@@ -26,6 +26,7 @@ LABELS = (
     "job_enqueue", "job_claim", "job_claim, other kinds", "job_admit", "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_attempts",
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
+    "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
     "watch_probe", "watch_probe, nothing",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")

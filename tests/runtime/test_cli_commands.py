@@ -1,4 +1,4 @@
-"""The commands that enqueue, look and cancel, for people and for programs."""
+"""The commands that enqueue, look and change, for people and for programs."""
 
 from __future__ import annotations
 
@@ -161,6 +161,33 @@ class TestCancel:
         assert len(json.loads(ended.out)["refused"]) == len(ids)
         assert ended.code == 1
         assert "and 37 more" in folder.run("jobs", "cancel", *ids, "--url", folder.url).refused(1)
+
+
+class TestReprioritize:
+    def test_moves_what_waits(self, shop: Folder, app: Dibs, enqueue: Enqueue):
+        jobs = [enqueue("note", "x"), enqueue("note", "y", delay=60)]
+        found = shop.shop("jobs", "reprioritize", *jobs, "--priority", "high", "--json").document
+        assert [(job["id"], job["priority"]) for job in found["reprioritized"]] == [
+            (id_, 10) for id_ in jobs
+        ]
+        assert found["refused"] == []
+        assert [app.jobs.get(id_).priority for id_ in jobs] == [10, 10]
+        ended = shop.shop("jobs", "reprioritize", *jobs, "--priority", -7)
+        assert ended.out == f"reprioritized: {jobs[0]} {jobs[1]}\n"
+        assert [app.jobs.get(id_).priority for id_ in jobs] == [-7, -7]
+
+    def test_does_what_it_can_and_says_what_it_could_not(
+        self, shop: Folder, app: Dibs, enqueue: Enqueue
+    ):
+        gone, job = enqueue("note", "x"), enqueue("note", "y")
+        app.jobs.cancel(gone)
+        ended = shop.shop("jobs", "reprioritize", gone, 10_000, job, "--priority", 5, "--json")
+        said = ended.refused(1)
+        assert f"cannot reprioritize job {gone}: it is cancelled" in said
+        assert "no job has the id 10000" in said
+        found = json.loads(ended.out)
+        assert [one["id"] for one in found["reprioritized"]] == [job]
+        assert [one["id"] for one in found["refused"]] == [gone, 10_000]
 
 
 class TestStats:

@@ -54,6 +54,10 @@ NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
         ([*SHOP, "jobs", "show", "abc"], "'abc' is not a whole number"),
         ([*SHOP, "jobs", "show", 10**30], "ID"),
         ([*SHOP, "jobs", "cancel"], "ID"),
+        ([*SHOP, "jobs", "reprioritize", "--priority", 5], "ID"),
+        ([*SHOP, "jobs", "reprioritize", 1], "--priority"),
+        ([*SHOP, "jobs", "reprioritize", 1, "--priority", "URGENT"], "LOW, NORMAL, HIGH, CRITICAL"),
+        ([*SHOP, "jobs", "reprioritize", 1, "--priority", 40_000], "from -32768 to 32767"),
     ],
 )
 def test_bad_usage(folder: Folder, arguments: list[Any], says: str):
@@ -75,6 +79,7 @@ def test_bad_usage(folder: Folder, arguments: list[Any], says: str):
         ),
         (["jobs", "show", 99], "no job has the id 99"),
         (["jobs", "cancel", 99], "no job has the id 99"),
+        (["jobs", "reprioritize", 99, "--priority", 5], "no job has the id 99"),
         (["worker", "--grace", 1e300], "grace"),
     ],
 )

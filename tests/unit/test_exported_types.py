@@ -33,8 +33,9 @@ def right() -> None:
     listed: list[Job] = app.jobs.list(state=State.READY, limit=5)
     ids: list[int] = app.enqueue_many([confirm.request(1, "a@example.com")])
     app.jobs.cancel(job.id, reason=None)
+    moved: Job = app.jobs.reprioritize(job.id, Priority.HIGH)
     app.enqueue("confirm", {"order_id": 1, "email": "a"}, priority=20)
-    print(price, found, listed, ids, app.stats().waiting)
+    print(price, found, listed, ids, moved, app.stats().waiting)
 
 
 async def right_too() -> None:
@@ -71,6 +72,7 @@ async def wrong_too() -> None:
     await confirm.using(delay=1).aenqueue(1, 2)  # error: arg-type
     await app.jobs.aget("7")  # error: arg-type
     await app.jobs.acancel(7, 8)  # error: arg-type
+    await app.jobs.areprioritize(7, "high")  # error: arg-type
     job: Job = app.jobs.aget(7)  # error: assignment
     print(job)
 """

@@ -1,15 +1,15 @@
-"""`dibs jobs`: list, show and cancel."""
+"""`dibs jobs`: list, show, cancel and reprioritize."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from dibs.cli.output import as_text, json_option, print_json, print_table, say, tracked
 from dibs.cli.target import Target, app_option, url_option
-from dibs.cli.values import JOB_ID, WholeNumber
-from dibs.client.jobs import LIST_LIMIT
+from dibs.cli.values import JOB_ID, WholeNumber, priority
+from dibs.client.jobs import LIST_LIMIT, Jobs
 from dibs.errors import DibsError, JobNotFoundError, JobStateError
 from dibs.insights import to_json
 from dibs.model.job import Job, State
@@ -17,10 +17,12 @@ from dibs.store.ops.jobs import Attempt
 
 ERRORS_SHOWN = 3
 
+many_ids = click.argument("job_ids", metavar="ID...", type=JOB_ID, nargs=-1, required=True)
+
 
 @click.group()
 def jobs() -> None:
-    """List, show and cancel jobs."""
+    """List, show, cancel and reprioritize jobs."""
 
 
 @jobs.command("list")
@@ -99,7 +101,7 @@ def _show_attempt(attempt: Attempt) -> None:
 @jobs.command("cancel")
 @app_option
 @url_option
-@click.argument("job_ids", metavar="ID...", type=JOB_ID, nargs=-1, required=True)
+@many_ids
 @click.option("--reason", help="Kept with the jobs.")
 @json_option
 @click.pass_obj
@@ -108,19 +110,55 @@ def cancel(target: Target, job_ids: Sequence[int], reason: str | None, as_json: 
 
     Each is cancelled by itself; if some cannot be, the others are.
     """
-    cancelled: list[Job] = []
+    done, refused = _change_each(
+        target, job_ids, "Cancelling", lambda desk, job_id: desk.cancel(job_id, reason)
+    )
+    _tell("cancelled", done, refused, as_json)
+
+
+@jobs.command("reprioritize")
+@app_option
+@url_option
+@many_ids
+@click.option(
+    "--priority", type=priority, required=True, metavar="P",
+    help="LOW, NORMAL, HIGH, CRITICAL or an integer.",
+)  # fmt: skip
+@json_option
+@click.pass_obj
+def reprioritize(target: Target, job_ids: Sequence[int], priority: int, as_json: bool) -> None:
+    """Change the priority of jobs that have not started.
+
+    Each is changed by itself; if some cannot be, the others are.
+    """
+    done, refused = _change_each(
+        target, job_ids, "Reprioritizing", lambda desk, job_id: desk.reprioritize(job_id, priority)
+    )
+    _tell("reprioritized", done, refused, as_json)
+
+
+def _change_each(
+    target: Target, job_ids: Sequence[int], what: str, change: Callable[[Jobs, int], Job]
+) -> tuple[list[Job], dict[int, DibsError]]:
+    """Change jobs one by one; return those that were, and why the others were not."""
+    done: list[Job] = []
     refused: dict[int, DibsError] = {}
     with target.database() as app:
-        for job_id in tracked(list(dict.fromkeys(job_ids)), "Cancelling"):
+        for job_id in tracked(list(dict.fromkeys(job_ids)), what):
             try:
-                cancelled.append(app.jobs.cancel(job_id, reason))
+                done.append(change(app.jobs, job_id))
             except (JobNotFoundError, JobStateError) as error:
                 refused[job_id] = error
+    return done, refused
+
+
+def _tell(changed: str, done: list[Job], refused: dict[int, DibsError], as_json: bool) -> None:
+    """Print which jobs were `changed`, and fail where some were not."""
     if as_json:
         problems = [{"id": job_id, "error": str(error)} for job_id, error in refused.items()]
-        print_json({"cancelled": cancelled, "refused": problems})
-    elif cancelled:
-        say(f"cancelled: {' '.join(str(job.id) for job in cancelled)}")
+        print_json({changed: done, "refused": problems})
+    elif done:
+        say(f"{changed}: {' '.join(str(job.id) for job in done)}")
     if refused:
         raise DibsError(_summary(list(refused.values())))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
@@ -139,8 +140,7 @@ class Client:
 
     def enqueue_operation(self, job: NewJob) -> Operation[Job]:
         """Return the operation that stores one job."""
-        plan = _enqueue_one(job)
-        return Operation(plan.name, plan.steps, nudges=frozenset({job.queue}))
+        return replace(_enqueue_one(job), nudges=lambda stored: {stored.queue})
 
     def _named(self, kind: str, args: Mapping[str, Any], overrides: Overrides) -> Operation[Job]:
         handler = self.handlers.get(kind)
@@ -275,8 +275,7 @@ def _enqueue_ids(jobs: list[NewJob]) -> Operation[list[int]]:
         stored = yield from job_enqueue(jobs).steps()
         return [job.id for job in stored]
 
-    plan = enqueue_many()
-    return Operation(plan.name, plan.steps, nudges=frozenset(job.queue for job in jobs))
+    return replace(enqueue_many(), nudges=lambda _: {job.queue for job in jobs})
 
 
 def _record(job: NewJob, stored: Stored) -> Job:

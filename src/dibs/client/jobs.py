@@ -1,12 +1,13 @@
-"""`app.jobs`: looking at jobs and cancelling them."""
+"""`app.jobs`: looking at jobs, and changing those that wait."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dibs.client.faces import async_face, sync_face
 from dibs.errors import DibsError, JobNotFoundError
-from dibs.model.job import Job, State, check_name
+from dibs.model.job import Job, State, check_name, check_priority
 from dibs.store.ops import jobs
 from dibs.store.ops.jobs import Attempt
 from dibs.store.runner import Runner
@@ -93,6 +94,28 @@ class Jobs:
             raise DibsError(f"reason={reason!r}: expected text without null characters")
         return jobs.job_cancel(_id(job_id), reason)
 
+    def _reprioritize(self, job_id: int, priority: int) -> Operation[Job]:
+        """Change the priority of a waiting job, and return the job as it is then.
+
+        It keeps its `scheduled_at`, so among jobs of the new priority it stands as if it had
+        been enqueued with it.
+
+        Args:
+            job_id: which job.
+            priority: from -32768 to 32767; higher runs first.
+
+        Raises:
+            JobNotFoundError: no job has this id.
+            JobStateError: it is running, or has ended.
+            InvalidJobError: the priority is no integer, or out of range.
+
+        Example:
+            >>> app.jobs.reprioritize(job.id, Priority.CRITICAL)
+        """
+        plan = jobs.job_reprioritize(_id(job_id), check_priority(priority))
+        # Its new line may be another worker's; and who looked while it moved has passed it over.
+        return replace(plan, nudges=lambda job: {job.queue})
+
     get = sync_face(_get)
     aget = async_face(_get)
     attempts = sync_face(_attempts)
@@ -101,6 +124,8 @@ class Jobs:
     alist = async_face(_list)
     cancel = sync_face(_cancel)
     acancel = async_face(_cancel)
+    reprioritize = sync_face(_reprioritize)
+    areprioritize = async_face(_reprioritize)
 
 
 def _id(job_id: int) -> int:

@@ -72,7 +72,7 @@ class Job:
     """The registered name of its handler."""
     queue: str
     priority: int
-    """As enqueued; higher runs first."""
+    """Higher runs first."""
     state: State
     args: dict[str, Any]
     """The payload as JSON values."""

@@ -69,7 +69,7 @@ class PostgresStore(Closing):
             except driver.Conflict:
                 if not tries_left:
                     raise
-        self._nudge_after(operation)
+        self._nudge_after(operation, result)
         return result
 
     def _transact(self, operation: Operation[R]) -> R:
@@ -98,7 +98,7 @@ class PostgresStore(Closing):
             except driver.Conflict:
                 if not tries_left:
                     raise
-        self._nudge_after(operation)
+        self._nudge_after(operation, result)
         return result
 
     async def _atransact(self, operation: Operation[R]) -> R:
@@ -180,9 +180,9 @@ class PostgresStore(Closing):
         """Return a runner inside the open transaction of a caller's connection."""
         return borrowed.runner(connection, "postgres", self._script, driver.no_gate)
 
-    def _nudge_after(self, operation: Operation[Any]) -> None:
-        if operation.nudges:
-            self.nudge(operation.nudges)
+    def _nudge_after(self, operation: Operation[R], result: R) -> None:
+        if operation.nudges and (queues := operation.nudges(result)):
+            self.nudge(queues)
 
     def nudge(self, queues: Iterable[str]) -> None:
         """Tell idle workers that `queues` have new work; a thread sends it, coalesced."""

@@ -17,7 +17,7 @@ An `Operation` can be started any number of times, so a runner may try a transac
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -61,8 +61,8 @@ class Operation(Generic[R_co]):
     """Starts it: a new generator on every call."""
     reads: bool = False
     """Changes nothing; runs beside writers where the engine has one writer at a time."""
-    nudges: frozenset[str] = frozenset()
-    """Queues whose idle workers a store tells, once the operation is committed."""
+    nudges: Callable[[Any], Collection[str]] | None = None
+    """From the result: queues whose idle workers a store tells, once it is committed."""
 
 
 def operation(

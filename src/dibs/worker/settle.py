@@ -83,8 +83,8 @@ class Settler(Service):
         return LEISURE
 
     async def _flush(self, batch: list[tuple[Claimed, Settlement]]) -> None:
-        again = frozenset(job.queue for job, end in batch if isinstance(end, Requeue))
-        settling = replace(job_settle([end for _, end in batch]), nudges=again)
+        again = {job.queue for job, end in batch if isinstance(end, Requeue)}
+        settling = replace(job_settle([end for _, end in batch]), nudges=lambda _: again)
         try:
             moved = await self._store.arun(settling)
         except StoreUnavailableError:

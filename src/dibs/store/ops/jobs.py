@@ -1,4 +1,4 @@
-"""Reading jobs, and cancelling those that wait."""
+"""Reading jobs, and changing those that wait."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dibs.model.job import WAITING, Job, State
 from dibs.model.times import from_micros
 from dibs.store.statement import Row, RowList, Statement, Steps, operation
 
-CANCEL_TRIES = 10
-"""How often to look again when a job moved between reading and cancelling it."""
+TRIES = 10
+"""How often to look when a job moves between reading and changing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,23 @@ def job_list(
     return [job for job in found if state in {None, job.state}]
 
 
+def _while_waiting(
+    job_id: int, verb: str, statement: Statement
+) -> Generator[Statement, RowList, Job]:
+    """Change a job that waits by `statement`, and return it as it is then.
+
+    The statement finds the job in a place where it waits, or brings no row: then the job has
+    moved since it was read, and its new state decides again.
+    """
+    for _ in range(TRIES):
+        job = yield from _load(job_id, alone=False)
+        if job.state not in WAITING:
+            raise JobStateError(job_id, job.state, verb, "scheduled, blocked or ready")
+        if (yield statement):
+            return (yield from _load(job_id, alone=False))
+    raise JobStateError(job_id, "being moved again and again", verb, "at rest; try again")
+
+
 @operation()
 def job_cancel(job_id: int, reason: str | None) -> Steps[Job]:
     """Cancel a waiting job and return it as it ended.
@@ -122,10 +139,17 @@ def job_cancel(job_id: int, reason: str | None) -> Steps[Job]:
         JobNotFoundError: no job has this id.
         JobStateError: it runs, or has ended.
     """
-    for _ in range(CANCEL_TRIES):
-        job = yield from _load(job_id, alone=False)
-        if job.state not in WAITING:
-            raise JobStateError(job_id, job.state, "cancel", "scheduled, blocked or ready")
-        if (yield Statement("job_cancel", {"id": job_id, "reason": reason})):
-            return (yield from _load(job_id, alone=False))
-    raise JobStateError(job_id, "being moved again and again", "cancel", "at rest; try again")
+    statement = Statement("job_cancel", {"id": job_id, "reason": reason})
+    return (yield from _while_waiting(job_id, "cancel", statement))
+
+
+@operation()
+def job_reprioritize(job_id: int, priority: int) -> Steps[Job]:
+    """Move a waiting job to the line of `priority` and return it as it stands there.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+        JobStateError: it runs, or has ended.
+    """
+    statement = Statement("job_reprioritize", {"id": job_id, "priority": priority})
+    return (yield from _while_waiting(job_id, "reprioritize", statement))

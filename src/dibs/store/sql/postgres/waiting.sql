@@ -1,0 +1,42 @@
+-- Differs from SQLite: one statement, which has to find its row while others move it.
+
+-- name: job_reprioritize
+-- Give a job that waits :priority. Returns its id, or nothing where it does not wait, or was moved
+-- while this statement ran: then look again.
+--
+-- The job leaves its place and enters it anew, and only then the record changes. All who move a
+-- job delete its row from its place, so of any two one comes first:
+--  * A claim, an admission, a promotion, a cancellation or another of these has the row: the
+--    deletion waits, finds it gone, and nothing changes.
+--  * This one has the row. Who comes meanwhile passes it over, or waits and then finds it gone.
+--    So does who comes later with an older snapshot, which does not show the new row either:
+--    nobody gets the new row together with the old record.
+-- An update in place would be wrong twice. A scheduled job's row holds no priority, and locking it
+-- would let a promotion with an older snapshot take it and copy the old priority from the record.
+-- And a claim would stop at the row's new version, which it cannot see, instead of going on to the
+-- next job: with room for one it would find none, and think that the line is empty.
+WITH job AS MATERIALIZED (SELECT * FROM dibs_jobs WHERE id = :id),
+ready AS (
+    -- Compared with one row, as in job_cancel.
+    DELETE FROM dibs_ready WHERE (queue, priority, scheduled_at, job_id) = (
+        SELECT queue, priority, scheduled_at, id FROM job
+    ) RETURNING *
+), scheduled AS (
+    DELETE FROM dibs_scheduled WHERE (due, job_id) = (SELECT scheduled_at, id FROM job)
+    RETURNING *
+), blocked AS (
+    DELETE FROM dibs_blocked WHERE job_id = :id RETURNING *
+), ready_anew AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT job_id, queue, :priority::smallint, scheduled_at FROM ready RETURNING job_id
+), scheduled_anew AS (
+    INSERT INTO dibs_scheduled (due, job_id) SELECT due, job_id FROM scheduled RETURNING job_id
+), blocked_anew AS (
+    INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+    SELECT key, queue, :priority::smallint, scheduled_at, job_id FROM blocked RETURNING job_id
+), waiting AS (
+    SELECT job_id FROM ready_anew UNION ALL SELECT job_id FROM scheduled_anew
+    UNION ALL SELECT job_id FROM blocked_anew
+)
+UPDATE dibs_jobs SET priority = :priority
+WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING id;
