@@ -11,6 +11,7 @@ import pytest
 
 from dibs import InvalidJobError, Job, JobContext, JobNotFoundError, JobStateError, Priority, State
 from dibs.model.job import NewJob
+from dibs.model.lines import Serving
 from dibs.store.ops.enqueue import job_enqueue
 from tests.conformance.conftest import OpenFace
 from tests.conformance.face import Face
@@ -177,7 +178,7 @@ def test_idle_workers_are_told(face: Face):
     store = face.target.store
     [job] = store.run(job_enqueue([NewJob("note", "{}", "mail")]))  # tells nobody
     told = threading.Event()
-    watch = store.watch(["mail"], told.set)
+    watch = store.watch(Serving(("mail",)), told.set)
     try:
         assert told.wait(WITHIN), "a watch begins with a look"
         told.clear()

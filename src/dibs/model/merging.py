@@ -38,11 +38,13 @@ class Merged(Source):
         self._head: Turn | None = next(self.turns, None)
 
     def peek(self, lowest: int) -> Turn | None:
+        """See Source."""
         while self._head is not None and self._head.priority < lowest:
             self._head = next(self.turns, None)
         return self._head
 
     def take(self) -> Turn:
+        """See Source."""
         head, self._head = self._head, next(self.turns, None)
         if head is None:
             raise IndexError("no turn is left")
@@ -62,6 +64,7 @@ class Urgent(Source):
         self._best: Source | None = None
 
     def peek(self, lowest: int) -> Turn | None:
+        """See Source."""
         heads = [(head, n) for n, s in enumerate(self._sources) if (head := s.peek(lowest))]
         if not heads:
             return None
@@ -70,6 +73,7 @@ class Urgent(Source):
         return head
 
     def take(self) -> Turn:
+        """See Source."""
         if self._best is None:
             raise IndexError("no turn is left")
         return self._best.take()
@@ -90,9 +94,11 @@ class Shared(Source, Generic[K]):
         self._working: list[K] = []
 
     def peek(self, lowest: int) -> Turn | None:
+        """See Source."""
         heads = {key: source.peek(lowest) for key, source in self._sources.items()}
         self._working = [key for key, head in heads.items() if head is not None]
         return min((head for head in heads.values() if head is not None), default=None)
 
     def take(self) -> Turn:
+        """See Source."""
         return self._sources[next_share(self._credit, self._weights, self._working)].take()
