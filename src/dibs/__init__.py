@@ -17,12 +17,14 @@ from dibs.errors import (
     UnknownKindError,
 )
 from dibs.insights import Stats
+from dibs.model.aging import Aging
 from dibs.model.job import DeadReason, Job, Priority, State
 from dibs.model.retry import Backoff
 from dibs.model.returns import Cancel, Snooze
 from dibs.worker.worker import Worker
 
 __all__ = [
+    "Aging",
     "Backoff",
     "Cancel",
     "ConfigurationError",

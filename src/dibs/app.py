@@ -33,6 +33,7 @@ class Dibs(Client):
         lease: Duration = 30,
         max_crashes: int = 3,
         max_args_bytes: int = 1_000_000,
+        stalled_after: Duration = 300,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         """Name the database; nothing is opened before the first operation.
@@ -45,13 +46,16 @@ class Dibs(Client):
                 three heartbeats. Default 30.
             max_crashes: how often a job's worker may die before the job is buried. Default 3.
             max_args_bytes: largest payload, in bytes of JSON. Default 1,000,000.
+            stalled_after: how long the first job of a line waits, the same one, until workers
+                warn that the line does not move. Default 300.
             clock: returns the time, aware, for tests. Default the database's own clock.
 
         Raises:
             ConfigurationError: a URL of neither engine, or a value out of its range.
             MissingDependencyError: the driver for this URL is not installed.
         """
-        super().__init__(url, make_settings(heartbeat, lease, max_crashes, max_args_bytes), clock)
+        settings = make_settings(heartbeat, lease, max_crashes, max_args_bytes, stalled_after)
+        super().__init__(url, settings, clock)
 
     def worker(
         self,

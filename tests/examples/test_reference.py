@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Backoff, Dibs, errors
+from dibs import Aging, Backoff, Dibs, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
+from dibs.client.queues import Queues
 from dibs.model.job import DeadReason, State
 from dibs.model.lifecycle import TRANSITIONS
 from dibs.worker.worker import Worker
@@ -31,6 +32,8 @@ CALLS = {
     "`Dibs(…)`": Dibs,
     "`@app.job(…)`": Dibs.job,
     "`Backoff.exponential(…)`": Backoff.exponential,
+    "`Aging(…)`": Aging,
+    "`app.queues.configure(…)`": Queues.configure,
     "`app.worker(…)`": Dibs.worker,
     "`worker.run(…)`": Worker.run,
 }
@@ -41,7 +44,7 @@ def test_configuration_names_every_option_with_its_default(heading: str):
     parameters = inspect.signature(CALLS[heading]).parameters.values()
     wanted = {p.name: p.default for p in parameters if p.name not in {"self", "function"}}
     found = {
-        code(name): eval(code(default), vars(dibs).copy())
+        code(name): eval(code(default), vars(dibs).copy()) if default else inspect.Parameter.empty
         for name, _, default, _ in CONFIGURATION[heading]
     }
     assert found == wanted
@@ -122,7 +125,7 @@ def test_tables_are_those_of_the_schema(tmp_path: Path):
     connection = sqlite3.connect(tmp_path / "schema.db")
     names = "SELECT name FROM sqlite_schema WHERE name LIKE 'dibs_%' AND type IN ('table', 'view')"
     schema = {
-        name: [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
+        name: [row[1] for row in connection.execute(f"PRAGMA table_xinfo({name})")]
         for (name,) in connection.execute(names).fetchall()
     }
     connection.close()

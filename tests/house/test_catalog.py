@@ -20,12 +20,14 @@ import pytest
 from dibs.model.job import DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
+from dibs.model.queues import STRICT
 from dibs.store import ops
 from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import job_claim
+from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
+from dibs.store.ops.queues import queue_configure, queue_declare, queue_get, queue_list
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
@@ -78,6 +80,11 @@ SAMPLES: list[Operation[Any]] = [
     *(job_list(state, "mail", "default", 10) for state in (None, *State)),
     job_cancel(1, "sold out"),
     job_reprioritize(1, 20),
+    line_fronts(SERVING),
+    queue_declare({"mail": STRICT}),
+    queue_configure("mail", None),
+    queue_get("mail"),
+    queue_list(),
     stats_count(),
     worker_beat("w", SERVING, ["mail"], 10, 30_000_000),
     worker_leave("w"),
@@ -93,8 +100,10 @@ SAMPLES: list[Operation[Any]] = [
 """Every operation, each way it can go; a new one belongs here too."""
 
 WAITING: Row = (
-    1, "mail", "default", 0, "ready", "{}", 0, 5, 0, 0, 0, None, None, None, None, None, None
+    1, "mail", "default", 0, "ready", "{}", 0, 5, 0, 0, 0, None, None, None, None, None, None,
+    None, 0,
 )  # fmt: skip
+QUEUE: Row = ("mail", None, None, "{}", 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
     "job_admit": [(0,)],
@@ -102,6 +111,8 @@ CANNED: dict[str, list[Row]] = {
     "job_due": [(0,)],
     "job_reprioritize": [(1,)],
     "job_stale": [(1, 1, 1, 5, 0, "w")],
+    "queue_configure": [QUEUE],
+    "queue_get": [QUEUE],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],

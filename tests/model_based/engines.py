@@ -28,7 +28,8 @@ UNION ALL SELECT 'history', id, queue, priority, scheduled_at, 0 FROM dibs_histo
 @operation(reads=True)
 def jobs_load(ids: list[int]) -> Steps[list[Row]]:
     """Return the records of many jobs as they come from the database, by id."""
-    return sorted((yield Statement("jobs_load", {"ids": ids}, alone=True)))
+    rows = yield Statement("jobs_load", {"ids": ids}, alone=True)
+    return sorted(row[:-2] for row in rows)  # without the policy and the time
 
 
 class Engines:

@@ -62,8 +62,8 @@ class Entry:
         """Return the job as callers are to see it."""
         return Job(
             id=self.id, kind=self.kind, queue=self.queue, priority=self.priority,
-            state=self.state, args=json.loads(self.args), attempt=self.attempt,
-            max_attempts=self.max_attempts, crashes=self.crashes,
+            effective_priority=self.priority, state=self.state, args=json.loads(self.args),
+            attempt=self.attempt, max_attempts=self.max_attempts, crashes=self.crashes,
             scheduled_at=from_micros(self.scheduled_at), created_at=from_micros(self.created_at),
             started_at=None if self.started_at is None else from_micros(self.started_at),
             finished_at=None if self.finished_at is None else from_micros(self.finished_at),

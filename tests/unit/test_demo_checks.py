@@ -15,9 +15,9 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 def job(id_: int, kind: str, priority: int = 0, *, waited: float = 1.0, **changes: Any) -> Job:
     record = Job(
-        id=id_, kind=kind, queue="default", priority=priority, state=State.COMPLETED, args={},
-        attempt=1, max_attempts=5, crashes=0, scheduled_at=NOON, created_at=NOON,
-        started_at=NOON + timedelta(seconds=waited),
+        id=id_, kind=kind, queue="default", priority=priority, effective_priority=priority,
+        state=State.COMPLETED, args={}, attempt=1, max_attempts=5, crashes=0,
+        scheduled_at=NOON, created_at=NOON, started_at=NOON + timedelta(seconds=waited),
     )  # fmt: skip
     return replace(record, **changes)
 

@@ -7,7 +7,8 @@ import click
 from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.target import Target, app_option, url_option
 from dibs.insights import GroupStats, Stats
-from dibs.model.job import State
+from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, State
+from dibs.store.ops.workers import WorkerRecord
 
 
 @click.command()
@@ -41,12 +42,19 @@ def _show(found: Stats) -> None:
         say("no worker is alive")
         return
     print_table(
-        ("worker", "queues", "concurrency", "since", "last heartbeat"),
-        (
-            (one.id, ", ".join(one.queues), one.concurrency, one.started_at, one.beat_at)
-            for one in found.workers
-        ),
+        ("worker", "queues", "priorities", "concurrency", "since", "last heartbeat"),
+        map(_worker, found.workers),
     )
+
+
+def _worker(one: WorkerRecord) -> tuple[object, ...]:
+    bounds = (
+        f"from {one.lowest}" if one.lowest > PRIORITY_MIN else "",
+        f"to {one.highest}" if one.highest < PRIORITY_MAX else "",
+    )
+    priorities = " ".join(filter(None, bounds)) or "all"
+    queues = ", ".join(one.queues)
+    return (one.id, queues, priorities, one.concurrency, one.started_at, one.beat_at)
 
 
 def _row(group: GroupStats) -> tuple[object, ...]:

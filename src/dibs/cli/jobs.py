@@ -61,8 +61,15 @@ def _row(job: Job) -> tuple[object, ...]:
     attempt = f"{job.attempt}/{job.max_attempts}"
     error = job.error or job.reason
     return (
-        job.id, job.state, job.kind, job.queue, job.priority, attempt, job.scheduled_at, error
+        job.id, job.state, job.kind, job.queue, _priority(job), attempt, job.scheduled_at, error
     )  # fmt: skip
+
+
+def _priority(job: Job) -> object:
+    """Return a priority, and behind an arrow what it has grown to."""
+    if job.effective_priority == job.priority:
+        return job.priority
+    return f"{job.priority}→{job.effective_priority}"
 
 
 @jobs.command("show")
@@ -79,8 +86,10 @@ def show(target: Target, job_id: int, as_json: bool) -> None:
     if as_json:
         print_json({**to_json(job), "failed_attempts": to_json(attempts)})
         return
-    for name in job.__dataclass_fields__:
-        value = getattr(job, name)
+    shown = {name: getattr(job, name) for name in job.__dataclass_fields__}
+    shown["priority"] = _priority(job)
+    del shown["effective_priority"]
+    for name, value in shown.items():
         if value is not None:
             say(f"{name.replace('_', ' '):<14}{as_text(value)}")
     for attempt in attempts:

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -67,6 +67,32 @@ def priority(value: str) -> int:
     except ValueError as error:
         levels = ", ".join(Priority.__members__)
         raise click.BadParameter(f"{value!r}: expected an integer or one of {levels}") from error
+
+
+Key = TypeVar("Key")
+Weight = tuple[Key, int]
+
+
+def weight_of_priority(value: str) -> Weight[int]:
+    """Return a priority with a number, written as `HIGH=2` or `10=2`.
+
+    Raises:
+        BadParameter: something else.
+    """
+    level, number = _split(value)
+    if number is None:
+        raise click.BadParameter(f"{value!r}: expected a priority and a number, as in 10=2")
+    return priority(level), number
+
+
+def weight_of_queue(value: str) -> Weight[str] | tuple[str, None]:
+    """Return a queue's name and its weight, written as `mail=3`; None where it is only the name."""
+    return _split(value)
+
+
+def _split(value: str) -> tuple[str, int] | tuple[str, None]:
+    name, _, number = value.rpartition("=")
+    return (name, int(number)) if name and number.isdecimal() else (value, None)
 
 
 def moment(value: str) -> datetime:

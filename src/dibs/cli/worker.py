@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ import click
 from dibs.app import Dibs
 from dibs.cli.failures import FAILED, failure_of
 from dibs.cli.target import Target, app_option
-from dibs.cli.values import Seconds, WholeNumber
+from dibs.cli.values import Seconds, WholeNumber, priority, weight_of_priority, weight_of_queue
 from dibs.telemetry import LogFormat, configure_logging
 from dibs.worker.link import ChildLink
 
@@ -30,12 +30,19 @@ def _default(option: str) -> Any:
 @click.command()
 @app_option
 @click.option(
-    "--queue", "queues", multiple=True, metavar="NAME",
-    help="Serve this queue; may be given several times. [default: those of the handlers]",
+    "--queue", "queues", multiple=True, metavar="NAME[=WEIGHT]",
+    help="Serve this queue; may be given several times. With weights they take turns in "
+    "proportion. [default: those of the handlers]",
 )  # fmt: skip
 @click.option(
     "--concurrency", type=WholeNumber(min=1), default=_default("concurrency"),
     show_default=True, metavar="N", help="How many jobs run at once, in each process.",
+)  # fmt: skip
+@click.option("--min-priority", type=priority, metavar="P", help="Take only jobs from P up.")
+@click.option("--max-priority", type=priority, metavar="P", help="Take only jobs up to P.")
+@click.option(
+    "--reserve", multiple=True, metavar="P=N",
+    help="Keep N slots for jobs from priority P up; may be given several times.",
 )  # fmt: skip
 @click.option(
     "--processes", type=WholeNumber(1, MOST_PROCESSES), metavar="N",
@@ -70,23 +77,35 @@ def worker(
     the grace time; what doesn't finish goes back to its queue without losing an attempt. The
     second stops at once.
     """
+    lines = _lines(options)
     configure_logging(log_format, getattr(logging, log_level.upper()))
     if processes is not None:
         options |= {"log_format": log_format, "log_level": log_level}
         _supervise(target.app_name, processes, options)
     elif supervised is not None:
         with _reporting(ChildLink(supervised)) as link:
-            _work(target, link, **options)
+            _work(target, link, **options | lines)
     else:
-        _work(target, None, **options)
+        _work(target, None, **options | lines)
+
+
+def _lines(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which lines the options name, as `app.worker` takes them."""
+    queues = dict(map(weight_of_queue, options["queues"]))
+    if any(queues.values()):
+        queues = {name: 1 if weight is None else weight for name, weight in queues.items()}
+    return {
+        "queues": (queues if any(queues.values()) else list(queues)) or None,
+        "reserve": dict(map(weight_of_priority, options["reserve"])),
+    }
 
 
 def _work(
-    target: Target, link: ChildLink | None, *, queues: Sequence[str], until_idle: bool,
-    **options: Any,
+    target: Target, link: ChildLink | None, *, min_priority: int | None, max_priority: int | None,
+    until_idle: bool, **options: Any,
 ) -> None:  # fmt: skip
     with closing(target.load_app()) as app:
-        worker = app.worker(queues=list(queues) or None, **options)
+        worker = app.worker(priorities=(min_priority, max_priority), **options)
         if link is not None:
             link.follow(worker)
         worker.run(until_idle=until_idle)
@@ -122,9 +141,9 @@ def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
     """Return the options of the worker as they are written on a command line."""
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
-        if name == "queues":
-            yield from (f"--queue={queue}" for queue in value)
+        if isinstance(value, tuple):
+            yield from (f"{flag.removesuffix('s')}={one}" for one in value)
         elif value is True:
             yield flag
-        elif value is not False:
+        elif value is not False and value is not None:
             yield f"{flag}={value}"

@@ -13,6 +13,7 @@ from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
 from dibs.client.options import Options, Overrides
+from dibs.client.queues import Queues
 from dibs.client.settings import Settings
 from dibs.errors import ConfigurationError, InvalidArgsError, InvalidJobError, UnknownKindError
 from dibs.insights import Stats, stats_read
@@ -39,6 +40,7 @@ class Client:
         self.url = url
         self.handlers: dict[str, Handler[..., Any]] = {}
         self.jobs = Jobs(self)
+        self.queues = Queues(self)
 
     @property
     def _runner(self) -> Runner:
@@ -284,6 +286,7 @@ def _record(job: NewJob, stored: Stored) -> Job:
         kind=job.kind,
         queue=job.queue,
         priority=job.priority,
+        effective_priority=job.priority,
         state=State(stored.state),
         args=json.loads(job.args),
         attempt=0,

@@ -19,10 +19,15 @@ class Settings:
     lease: int = 30 * SECOND
     max_crashes: int = 3
     max_args_bytes: int = 1_000_000
+    stalled_after: int = 300 * SECOND
 
 
 def make_settings(
-    heartbeat: Duration, lease: Duration, max_crashes: int, max_args_bytes: int
+    heartbeat: Duration,
+    lease: Duration,
+    max_crashes: int,
+    max_args_bytes: int,
+    stalled_after: Duration,
 ) -> Settings:
     """Check settings as the user gave them.
 
@@ -39,4 +44,5 @@ def make_settings(
     for name, value in (("max_crashes", max_crashes), ("max_args_bytes", max_args_bytes)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigurationError(f"{name}={value!r}: expected a positive integer")
-    return Settings(beat, held, max_crashes, max_args_bytes)
+    stalled = duration(stalled_after, "stalled_after", minimum=0.01)
+    return Settings(beat, held, max_crashes, max_args_bytes, stalled)

@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from dibs.errors import ConfigurationError
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, Priority
-from dibs.model.times import Duration, duration
+from dibs.model.times import SECOND, Duration, duration
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -50,6 +50,14 @@ class Aging:
         _check("step", self.step, 1, PRIORITY_MAX - PRIORITY_MIN)
         _check("ceiling", self.ceiling, PRIORITY_MIN, PRIORITY_MAX)
         object.__setattr__(self, "ceiling", int(self.ceiling))
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        after, every = (micros / SECOND for micros in self._micros)
+        return (
+            f"aging: after {after:g} s, then every {every:g} s, {self.step} more, "
+            f"up to {self.ceiling}"
+        )
 
     def effective(self, priority: int, waited: timedelta) -> int:
         """Return the priority that counts after a job has `waited` since its scheduled_at."""

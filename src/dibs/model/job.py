@@ -73,6 +73,8 @@ class Job:
     queue: str
     priority: int
     """Higher runs first."""
+    effective_priority: int
+    """What counts now: under aging a job that could start gains priority while it waits."""
     state: State
     args: dict[str, Any]
     """The payload as JSON values."""

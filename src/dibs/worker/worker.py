@@ -19,7 +19,9 @@ from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.promote import Promote
 from dibs.services.rescue import Rescue
+from dibs.services.stalls import Stalls
 from dibs.store import Role, Store, open_store
+from dibs.store.ops.queues import queue_declare
 from dibs.store.ops.workers import job_due, worker_beat, worker_leave
 from dibs.telemetry import log_event
 from dibs.worker.dispatch import Dispatcher
@@ -45,10 +47,11 @@ class _Pipeline:
     settler: Settler
     promote: Promote
     rescue: Rescue
+    stalls: Stalls
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, self.rescue)
+        return (self.settler, self.fetcher, self.promote, self.rescue, self.stalls)
 
 
 class Worker:
@@ -138,10 +141,12 @@ class Worker:
         )
         promote = Promote(store, fetcher.nudge)
         rescue = Rescue(store, settings, fetcher.nudge)
-        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, rescue)
+        stalls = Stalls(store, serving, settings)
+        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, rescue, stalls)
 
     async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()
+        await self._declare(parts.store)
         await parts.promote.catch_up()
         await asyncio.to_thread(parts.heartbeat.start)
 
@@ -162,6 +167,11 @@ class Worker:
         finally:
             await self._end(parts, tasks)
             await asyncio.to_thread(watch.close)
+
+    async def _declare(self, store: Store) -> None:
+        """Store what the code says of the queues."""
+        if declared := self._client.queues.declared:
+            await store.arun(queue_declare(declared))
 
     @staticmethod
     async def _idle(parts: _Pipeline) -> None:

@@ -15,6 +15,9 @@ from dibs.model.ordering import Credit, order, rank
 from dibs.model.queues import QueuePolicy, policy_from_json
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
+ALL = 2**62
+"""More heads than there are."""
+
 
 class Claimed(NamedTuple):
     """A job that a claim took from its line, as the worker needs it."""
@@ -155,6 +158,12 @@ def job_claim(
         for row, turn in _in_turn(rows, turns)
     ]
     return Found(jobs, admitted, turns, owed)
+
+
+@operation(reads=True)
+def line_fronts(serving: Serving) -> Steps[Front]:
+    """Return every line of `serving` with its first job."""
+    return (yield from read_front(serving, 1, ALL, alone=True))
 
 
 def lines_of(serving: Serving) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dibs.errors import JobNotFoundError, JobStateError
 from dibs.model.job import WAITING, Job, State
+from dibs.model.queues import policy_from_json
 from dibs.model.times import from_micros
 from dibs.store.statement import Row, RowList, Statement, Steps, operation
 
@@ -30,6 +31,10 @@ class Attempt:
     traceback: str
 
 
+_AGES = frozenset({State.READY, State.BLOCKED})
+"""The states in which a job gains priority: its time has come, and it waits."""
+
+
 def _moment(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
@@ -45,13 +50,18 @@ def _value(text: str) -> Any:
 def _job(row: Row) -> Job:
     (
         id_, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
-        created_at, started_at, finished_at, worker, result, error, reason,
+        created_at, started_at, finished_at, worker, result, error, reason, policy, now,
     ) = row  # fmt: skip
     return Job(
         id=id_,
         kind=kind,
         queue=queue,
         priority=priority,
+        effective_priority=(
+            policy_from_json(policy).effective(priority, now - scheduled_at)
+            if state in _AGES
+            else priority
+        ),
         state=State(state),
         args=_value(args),
         attempt=attempt,

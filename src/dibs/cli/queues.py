@@ -1,0 +1,115 @@
+"""`dibs queues`: list the policies of queues, and change them while the system runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from dibs.cli.failures import Misuse
+from dibs.cli.output import json_option, print_json, print_table, say
+from dibs.cli.target import Target, app_option, url_option
+from dibs.cli.values import Seconds, Weight, WholeNumber, priority, weight_of_priority
+from dibs.model.aging import Aging
+from dibs.model.queues import QueuePolicy
+from dibs.store.ops.queues import Queue
+
+
+@click.group()
+def queues() -> None:
+    """List the policies of queues, and change them."""
+
+
+@queues.command("list")
+@app_option
+@url_option
+@json_option
+@click.pass_obj
+def list_queues(target: Target, as_json: bool) -> None:
+    """List the queues that have a policy; all others are strict."""
+    with target.database() as app:
+        found = app.queues.list()
+    if as_json:
+        print_json(found)
+    elif found:
+        columns = ("queue", "policy", "declared in code", "configured", "changed")
+        print_table(columns, (_row(queue) for queue in found))
+    else:
+        say("every queue is strict: no policy was declared or configured")
+
+
+def _row(queue: Queue) -> tuple[object, ...]:
+    told = (one and in_words(one) for one in (queue.declared, queue.configured))
+    return (queue.name, in_words(queue.policy), *told, queue.updated_at)
+
+
+@queues.command("configure")
+@app_option
+@url_option
+@click.argument("name", metavar="QUEUE")
+@click.option("--strict", is_flag=True, help="Strictly by priority.")
+@click.option("--aging", is_flag=True, help="Let waiting jobs gain priority.")
+@click.option("--after", type=Seconds(), metavar="S", help="Aging: seconds until the first step.")
+@click.option("--every", type=Seconds(), metavar="S", help="Aging: seconds between two steps.")
+@click.option("--step", type=WholeNumber(min=1), metavar="N", help="Aging: gained with each step.")
+@click.option("--ceiling", type=priority, metavar="P", help="Aging: no job ages beyond it.")
+@click.option(
+    "--weight", "weights", type=weight_of_priority, multiple=True, metavar="P=N",
+    help="The share of priority P and above, up to the next; may be given several times.",
+)  # fmt: skip
+@json_option
+@click.pass_obj
+def configure(
+    target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[Weight[int]],
+    as_json: bool, **steps: Any,
+) -> None:  # fmt: skip
+    """Set the policy of QUEUE; every worker follows it at its next claim.
+
+    It wins over what the code declares, until `dibs queues reset`.
+
+    Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
+    """
+    given = {option: value for option, value in steps.items() if value is not None}
+    if strict == bool(aging or given or weights):
+        raise Misuse("say either --strict, or what else it shall be: --aging or --weight")
+    ages = Aging(**given) if aging or given else None
+    with target.database() as app:
+        queue = app.queues.configure(name, aging=ages, weights=dict(weights))
+    _show(queue, as_json)
+
+
+@queues.command("reset")
+@app_option
+@url_option
+@click.argument("name", metavar="QUEUE")
+@json_option
+@click.pass_obj
+def reset(target: Target, name: str, as_json: bool) -> None:
+    """Return QUEUE to the policy that the code declares, or to strict order."""
+    with target.database() as app:
+        queue = app.queues.reset(name)
+    _show(queue, as_json)
+
+
+def _show(queue: Queue, as_json: bool) -> None:
+    if as_json:
+        print_json(queue)
+    else:
+        say(f"queue {queue.name}: {in_words(queue.policy)}")
+
+
+def in_words(policy: QueuePolicy) -> str:
+    """Return a policy for people.
+
+    Example:
+        >>> in_words(QueuePolicy())
+        'strict'
+    """
+    words = []
+    if policy.aging is not None:
+        words.append(str(policy.aging))
+    if policy.weights:
+        shares = ", ".join(f"{level}={weight}" for level, weight in policy.weights.items())
+        words.append(f"weights {shares}")
+    return "; ".join(words) or "strict"

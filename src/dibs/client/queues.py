@@ -1,0 +1,105 @@
+"""`app.queues`: the policies of queues, in code and while the system runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dibs.client.faces import async_face, sync_face
+from dibs.model.aging import Aging
+from dibs.model.job import check_name
+from dibs.model.queues import QueuePolicy
+from dibs.store.ops import queues
+from dibs.store.ops.queues import Queue
+from dibs.store.runner import Runner
+from dibs.store.statement import Operation
+
+if TYPE_CHECKING:
+    from dibs.client.client import Client
+
+
+class Queues:
+    """The queues of an app; every method but `declare` has an a… twin for async code."""
+
+    def __init__(self, client: Client) -> None:
+        """Look at the queues in the client's database."""
+        self._client = client
+        self.declared: dict[str, QueuePolicy] = {}
+
+    @property
+    def _runner(self) -> Runner:
+        return self._client.store
+
+    def declare(
+        self, name: str, *, aging: Aging | None = None, weights: Mapping[int, int] | None = None
+    ) -> None:
+        """Say in code which policy a queue has; a worker stores it when it starts.
+
+        What was configured while the system ran wins over it.
+
+        Args:
+            name: of the queue.
+            aging: how waiting jobs gain priority. Default not at all.
+            weights: the share of each level. Default none: strictly by priority.
+
+        Raises:
+            InvalidJobError: something that can't be a queue's name, or a level that is no priority.
+            ConfigurationError: the policy can't be.
+
+        Example:
+            >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
+        """
+        self.declared[check_name(name, "queue")] = QueuePolicy(aging, weights or {})
+
+    def _configure(
+        self, name: str, *, aging: Aging | None = None, weights: Mapping[int, int] | None = None
+    ) -> Operation[Queue]:
+        """Set the policy of a queue from now on; every worker follows it at its next claim.
+
+        Wins over what code declares, until `reset`. Without aging and weights the order is strict.
+
+        Args:
+            name: of the queue.
+            aging: how waiting jobs gain priority. Default not at all.
+            weights: the share of each level, as in `{20: 8, 10: 4, 5: 2, 0: 1}`: of 15 jobs that
+                start, 8 have a priority of 20 or more, 4 one from 10 to 19, and so on, as long as
+                all have work. Default none: strictly by priority.
+
+        Raises:
+            InvalidJobError: something that can't be a queue's name, or a level that is no priority.
+            ConfigurationError: the policy can't be.
+
+        Example:
+            >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
+        """
+        policy = QueuePolicy(aging, weights or {})
+        return queues.queue_configure(check_name(name, "queue"), policy)
+
+    def _reset(self, name: str) -> Operation[Queue]:
+        """Return a queue to the policy that code declares, or to strict order.
+
+        Raises:
+            InvalidJobError: something that can't be a queue's name.
+        """
+        return queues.queue_configure(check_name(name, "queue"), None)
+
+    def _get(self, name: str) -> Operation[Queue]:
+        """Return a queue with its policy; strict where nobody said anything.
+
+        Raises:
+            InvalidJobError: something that can't be a queue's name.
+        """
+        return queues.queue_get(check_name(name, "queue"))
+
+    def _list(self) -> Operation[list[Queue]]:
+        """Return the queues that have a policy, or had one, by name."""
+        return queues.queue_list()
+
+    configure = sync_face(_configure)
+    aconfigure = async_face(_configure)
+    reset = sync_face(_reset)
+    areset = async_face(_reset)
+    get = sync_face(_get)
+    aget = async_face(_get)
+    list = sync_face(_list)
+    alist = async_face(_list)

@@ -1,0 +1,61 @@
+"""Stalls: warn of lines in which jobs wait and none has started for long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from dibs.client.settings import Settings
+from dibs.model.lines import Line, Serving
+from dibs.model.times import SECOND
+from dibs.services.base import Service
+from dibs.store import Store
+from dibs.store.ops.claim import line_fronts
+from dibs.telemetry import log_event
+
+logger = logging.getLogger("dibs.service")
+
+LOOKS = 4
+"""Looks within the time after which a line counts as stalled."""
+LONGEST_INTERVAL = 60.0
+"""Seconds between two looks, at most."""
+
+
+class Stalls(Service):
+    """Follows the first job of every line that its worker serves."""
+
+    name = "stalls"
+
+    def __init__(self, store: Store, serving: Serving, settings: Settings) -> None:
+        """Look in `store` after the lines of `serving`."""
+        super().__init__()
+        self._store = store
+        self._serving = serving
+        self._after = settings.stalled_after / SECOND
+        self._interval = min(self._after / LOOKS, LONGEST_INTERVAL)
+        self._seen: dict[tuple[str, int], tuple[int, float]] = {}
+
+    async def tick(self) -> float:
+        """Look at the first job of every line; return the seconds until the next look."""
+        front = await self._store.arun(line_fronts(self._serving))
+        now = asyncio.get_running_loop().time()
+        seen = {}
+        for line in front.lines:
+            key, [(scheduled_at, first)] = (line.queue, line.priority), line.heads
+            before, since = self._seen.get(key, (first, now))
+            seen[key] = (first, since if before == first else now)
+            if before == first and now - since >= self._after:
+                self._warn(line, now - since, (front.now - scheduled_at) / SECOND)
+                seen[key] = (first, now)
+        self._seen = seen
+        return self._interval
+
+    @staticmethod
+    def _warn(line: Line, still: float, waited: float) -> None:
+        log_event(
+            logger, logging.WARNING, "line_stalled",
+            f"no job of priority {line.priority} in queue {line.queue!r} has started for "
+            f"{still:.0f} s; the first has waited {waited:.0f} s",
+            queue=line.queue, priority=line.priority, seconds=round(still, 1),
+            oldest_age=round(waited, 1),
+        )  # fmt: skip

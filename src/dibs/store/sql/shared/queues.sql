@@ -1,0 +1,14 @@
+-- name: queue_configure
+-- Set the policy of a queue; NULL returns to the declared one. Returns the queue.
+INSERT INTO dibs_queues (name, configured, updated_at) VALUES (:name, :configured, :now)
+ON CONFLICT (name) DO UPDATE
+SET configured = excluded.configured, updated_at = excluded.updated_at
+RETURNING name, policy, declared, configured, updated_at;
+
+-- name: queue_get
+-- A queue with its policy, if it ever had one.
+SELECT name, policy, declared, configured, updated_at FROM dibs_queues WHERE name = :name;
+
+-- name: queue_list
+-- The queues that have a policy, or had one, by name.
+SELECT name, policy, declared, configured, updated_at FROM dibs_queues ORDER BY name;
