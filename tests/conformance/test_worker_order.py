@@ -4,49 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from dibs import Dibs, Priority, Snooze, State
+from tests.conformance.notes import TEN, Clock, Notes
 from tests.conformance.working import work, working
 from tests.support.database import misplaced
 from tests.support.waiting import eventually
 
 NewApp = Callable[..., Dibs]
-TEN = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 SEED = 20_240_504
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self, now: datetime = TEN) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-class Notes:
-    """An app whose handler writes down the order of its calls."""
-
-    def __init__(self, app: Dibs) -> None:
-        self.app = app
-        self.ran: list[str] = []
-
-        @app.job
-        async def note(name: str) -> None:
-            self.ran.append(name)
-
-        self.note = note
-
-    def order(self, mode: str = "sync", **options: object) -> list[str]:
-        work(self.app, mode, concurrency=1, **options)
-        return self.ran
 
 
 class TestStrictOrder:
