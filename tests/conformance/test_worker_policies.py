@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
+import psycopg
 import pytest
 
 from dibs import Aging, Dibs, Priority, State
+from dibs.model.lines import Serving
 from dibs.model.prefetch import MOST
+from dibs.store.ops.claim import line_fronts
 from dibs.worker.fetch import BATCH
 from tests.conformance.notes import Clock, Notes
 from tests.conformance.working import work, working
 from tests.support.waiting import eventually
 
 NewApp = Callable[..., Dibs]
+
+
+@contextmanager
+def versions(url: str) -> Iterator[Callable[[], object]]:
+    """Yield what tells whether any row was written, by the database's own word."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
+            yield lambda: file.execute("PRAGMA data_version").fetchall()
+    else:
+        every_row = "UNION ALL ".join(
+            f"SELECT '{name}', ctid::text, xmin::text, xmax::text FROM dibs_{name} "
+            for name in ("jobs", "ready", "scheduled", "blocked", "running", "queues")
+        )
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield lambda: sorted(connection.execute(every_row).fetchall())  # type: ignore[call-overload]
 
 
 class Gate:
@@ -106,6 +126,23 @@ class TestAging:
         few = [job.args["name"] for job in notes.app.jobs.list(state="ready", kind="note", limit=2)]
         assert notes.order() == listed == ["f", "a", "b", "c", "d", "e"]
         assert few == listed[:2]
+
+    def test_writes_nothing(self, new_app: NewApp, database_url: str):
+        clock = Clock()
+        notes = Notes(new_app(clock=clock))
+        notes.app.queues.configure("default", aging=Aging(after=10, every=1))
+        for n in range(20):
+            notes.wait(str(n), n)
+        with versions(database_url) as version:
+            before = version()
+            seen = set()
+            for _ in range(60):
+                clock.move(1)
+                seen.update(job.effective_priority for job in notes.app.jobs.list(state="ready"))
+                front = notes.app.store.run(line_fronts(Serving(("default",))))
+                assert len(front.lines) == 20
+            assert seen == set(range(21))
+            assert version() == before
 
 
 class TestWeights:
