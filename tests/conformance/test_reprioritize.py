@@ -85,7 +85,7 @@ class TestWhatIsReady:
     def test_differs_in_nothing_else(self, notes: Notes):
         before = notes.face.jobs.get(notes.add("a").id)
         after = notes.face.jobs.reprioritize(before.id, Priority.HIGH)
-        assert after == replace(before, priority=10)
+        assert after == replace(before, priority=10, effective_priority=10)
         assert type(after.priority) is int
         assert notes.face.jobs.get(before.id) == after
         assert notes.face.rows() == (1, 1)
@@ -113,7 +113,7 @@ def test_what_is_scheduled_keeps_its_time_and_has_its_priority_when_it_is_due(no
     before = notes.face.jobs.get(notes.add("moved", minutes=2).id)
     notes.add("other", 5, minutes=1)
     after = notes.face.jobs.reprioritize(before.id, 10)
-    assert after == replace(before, priority=10)
+    assert after == replace(before, priority=10, effective_priority=10)
     assert after.state is State.SCHEDULED
     assert notes.waiting("scheduled") == ["other", "moved"]
     assert notes.order() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -88,9 +89,33 @@ def make_async_pool(target: str, role: Role) -> Any:
         for setting in settings:
             await connection.execute(setting)
 
-    return AsyncConnectionPool(
-        target, configure=configure, check=_acheck, open=False, **_options(role)
-    )
+    return _AsyncPool(target, configure=configure, check=_acheck, open=False, **_options(role))
+
+
+class _AsyncPool(AsyncConnectionPool[Any]):
+    """Lets its event loop end: the pool's own workers swallow a cancellation that meets them at work.
+
+    `asyncio.run` would wait for them for ever, where an app was left open.
+    """
+
+    @classmethod
+    async def worker(cls, q: Any) -> None:
+        """Carry out what the pool has to do, until told to stop."""
+        await super().worker(_Cancellable(q))
+
+
+class _Cancellable:
+    """A queue that hands nothing to a task that is being cancelled."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    async def get(self) -> Any:
+        """Return the next entry."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        return await self._queue.get()
 
 
 def _options(role: Role) -> dict[str, Any]:
