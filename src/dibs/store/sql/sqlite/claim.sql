@@ -3,8 +3,8 @@
 
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
--- up to :count heads. Under strict order a queue's lines end where :enough heads were found.
--- Returns queue, priority, the heads as JSON, the queue's policy, and the time.
+-- up to :count heads, of :kind alone where it is not NULL. Under strict order a queue's lines end
+-- where :enough heads were found. Returns queue, priority, the heads as JSON, the queue's policy, and the time.
 -- A loose index scan: from each line to the head of the next one below it.
 WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
     SELECT q.value, (SELECT policy FROM dibs_queues WHERE name = q.value), :highest + 1, '[]', 0
@@ -14,7 +14,10 @@ WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
         (
             SELECT json_group_array(json_array(h.scheduled_at, h.job_id)) FROM (
                 SELECT r.scheduled_at, r.job_id FROM dibs_ready AS r
-                WHERE r.queue = next.queue AND r.priority = next.priority
+                WHERE r.queue = next.queue AND r.priority = next.priority AND (
+                    :kind IS NULL
+                    OR :kind = (SELECT j.kind FROM dibs_jobs AS j WHERE j.id = r.job_id)
+                )
                 ORDER BY r.scheduled_at, r.job_id LIMIT :count
             ) AS h
         ),
