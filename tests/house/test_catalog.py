@@ -78,6 +78,7 @@ SAMPLES: list[Operation[Any]] = [
     job_get(1),
     job_attempts(1),
     *(job_list(state, "mail", "default", 10) for state in (None, *State)),
+    job_list(State.READY, None, None, 10),
     job_cancel(1, "sold out"),
     job_reprioritize(1, 20),
     line_fronts(SERVING),

@@ -19,7 +19,13 @@ KIND = "noop"
 WORKER = "raw"
 ID, CLAIM = 0, 5
 """Where these stand in a claimed job's record."""
-FRONT = {"lowest": PRIORITY_MIN, "highest": PRIORITY_MAX, "count": BATCH, "enough": BATCH}
+FRONT = {
+    "lowest": PRIORITY_MIN,
+    "highest": PRIORITY_MAX,
+    "count": BATCH,
+    "enough": BATCH,
+    "kind": None,
+}
 """How much of the lines a worker reads that takes any priority."""
 
 

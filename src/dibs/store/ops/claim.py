@@ -85,7 +85,13 @@ class Front:
 
 
 def read_front(
-    serving: Serving, count: int, enough: int, marks: Sequence[Mark] = (), *, alone: bool
+    serving: Serving,
+    count: int,
+    enough: int,
+    marks: Sequence[Mark] = (),
+    kind: str | None = None,
+    *,
+    alone: bool = False,
 ) -> Generator[Statement, RowList, Front]:
     """Read the lines that `serving` covers.
 
@@ -94,12 +100,13 @@ def read_front(
         count: how many heads of each line.
         enough: where order is strict, leave out the lines behind so many heads.
         marks: where to start in a line. Default at its front.
+        kind: see only jobs of this kind. Default all.
         alone: no transaction is needed.
     """
     table = Rows(Mark._fields, marks)
     rows = yield Statement(
         "queue_lines",
-        {**lines_of(serving), "count": count, "enough": enough, "marks": table},
+        {**lines_of(serving), "count": count, "enough": enough, "marks": table, "kind": kind},
         alone,
     )
     lines = [Line(row[0], row[1], json.loads(row[2])) for row in rows]

@@ -10,8 +10,10 @@ from typing import Any
 
 from dibs.errors import JobNotFoundError, JobStateError
 from dibs.model.job import WAITING, Job, State
+from dibs.model.lines import Demand, Serving
 from dibs.model.queues import policy_from_json
 from dibs.model.times import from_micros
+from dibs.store.ops.claim import read_front
 from dibs.store.statement import Row, RowList, Statement, Steps, operation
 
 TRIES = 10
@@ -108,7 +110,7 @@ def job_attempts(job_id: int) -> Steps[list[Attempt]]:
 def job_list(
     state: State | None, kind: str | None, queue: str | None, limit: int
 ) -> Steps[list[Job]]:
-    """Return up to `limit` jobs; waiting ones in the order they will start, others newest first."""
+    """Return up to `limit` jobs; ready ones in the order they will start, most newest first."""
     filters = {"kind": kind, "queue": queue, "limit": limit}
     ended = {"state": str(state) if state else None, **filters}
     if state is None:
@@ -117,11 +119,26 @@ def job_list(
         ids = sorted({row[0] for row in rows}, reverse=True)[:limit]
     elif state in {State.COMPLETED, State.CANCELLED}:
         ids = [row[0] for row in (yield Statement("jobs_page_ended", ended))]
+    elif state is State.READY:
+        ids = yield from _next_ids(kind, queue, limit)
     else:
         ids = [row[0] for row in (yield Statement(f"jobs_page_{state}", filters))]
     records = {row[0]: _job(row) for row in (yield Statement("jobs_load", {"ids": ids}))}
     found = [records[id_] for id_ in ids if id_ in records]
     return [job for job in found if state in {None, job.state}]
+
+
+def _next_ids(
+    kind: str | None, queue: str | None, limit: int
+) -> Generator[Statement, RowList, list[int]]:
+    """Return which ready jobs are next for a worker of all queues, or of one."""
+    if queue is None:
+        names = tuple(row[0] for row in (yield Statement("queue_names", {})))
+    else:
+        names = (queue,)
+    serving = Serving(names)
+    front = yield from read_front(serving, limit, limit, kind=kind)
+    return [turn.job_id for turn in front.order(serving, Demand(limit), {})]
 
 
 def _while_waiting(

@@ -12,3 +12,14 @@ SELECT name, policy, declared, configured, updated_at FROM dibs_queues WHERE nam
 -- name: queue_list
 -- The queues that have a policy, or had one, by name.
 SELECT name, policy, declared, configured, updated_at FROM dibs_queues ORDER BY name;
+
+-- name: queue_names
+-- The queues that have ready jobs.
+-- A loose index scan, from each to the next.
+WITH RECURSIVE queue (name) AS (
+    SELECT MIN(queue) FROM dibs_ready
+    UNION ALL
+    SELECT (SELECT MIN(r.queue) FROM dibs_ready AS r WHERE r.queue > queue.name)
+    FROM queue WHERE queue.name IS NOT NULL
+)
+SELECT name FROM queue WHERE name IS NOT NULL;

@@ -17,13 +17,6 @@ WHERE (CAST(:queue AS TEXT) IS NULL OR b.queue = :queue)
     AND (CAST(:kind AS TEXT) IS NULL OR j.kind = :kind)
 ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT :limit;
 
--- name: jobs_page_ready
--- Ids of ready jobs, in claim order.
-SELECT r.job_id FROM dibs_ready AS r JOIN dibs_jobs AS j ON j.id = r.job_id
-WHERE (CAST(:queue AS TEXT) IS NULL OR r.queue = :queue)
-    AND (CAST(:kind AS TEXT) IS NULL OR j.kind = :kind)
-ORDER BY r.priority DESC, r.scheduled_at, r.job_id LIMIT :limit;
-
 -- name: jobs_page_running
 -- Ids of running jobs, the longest running first.
 SELECT r.job_id FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id
