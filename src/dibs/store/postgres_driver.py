@@ -93,15 +93,16 @@ def make_async_pool(target: str, role: Role) -> Any:
 
 
 class _AsyncPool(AsyncConnectionPool[Any]):
-    """Lets its event loop end: the pool's own workers swallow a cancellation that meets them at work.
+    """Lets its event loop end where an app was left open.
 
-    `asyncio.run` would wait for them for ever, where an app was left open.
+    The pool's own workers swallow a cancellation that meets them at work, and `asyncio.run` would
+    wait for them for ever.
     """
 
     @classmethod
     async def worker(cls, q: Any) -> None:
         """Carry out what the pool has to do, until told to stop."""
-        await super().worker(_Cancellable(q))
+        await super().worker(_Cancellable(q))  # type: ignore[arg-type]
 
 
 class _Cancellable:
