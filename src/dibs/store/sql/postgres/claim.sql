@@ -8,18 +8,19 @@
 -- queue's policy, and the time.
 -- A loose index scan: from each line to the next one below it, which is the highest that stands
 -- above the next mark, or that mark's own line, empty or not. OFFSET 0: found once, where a
--- sub-select that is pulled up would be found again by each who names it. json_agg reads its rows
--- as the sub-select orders them.
+-- sub-select that is pulled up would be found again by each who names it. Arrays become JSON at the
+-- end: quicker than JSON head by head.
 WITH RECURSIVE mark AS MATERIALIZED (
     SELECT * FROM unnest(
         :marks_queue::text[], :marks_priority::integer[], :marks_scheduled_at::bigint[],
         :marks_job_id::bigint[]
     ) AS m (queue, priority, scheduled_at, job_id)
 ), line (queue, policy, priority, heads, found) AS (
-    SELECT q.name, p.policy, :highest::integer + 1, NULL::json, 0::bigint
+    SELECT q.name, p.policy, :highest::integer + 1, '{}'::bigint[], 0
     FROM unnest(:queues::text[]) AS q (name) LEFT JOIN dibs_queues AS p ON p.name = q.name
     UNION ALL
-    SELECT line.queue, line.policy, next.priority, front.heads, line.found + front.found
+    SELECT line.queue, line.policy, next.priority, front.heads,
+        line.found + COALESCE(array_length(front.heads, 1), 0)
     FROM line
     CROSS JOIN LATERAL (
         SELECT max(m.priority) AS priority FROM mark AS m
@@ -35,19 +36,18 @@ WITH RECURSIVE mark AS MATERIALIZED (
     ) AS next
     LEFT JOIN mark AS m ON m.queue = line.queue AND m.priority = next.priority
     CROSS JOIN LATERAL (
-        SELECT json_agg(json_build_array(h.scheduled_at, h.job_id)) AS heads, count(*) AS found
-        FROM (
-            SELECT r.scheduled_at, r.job_id FROM dibs_ready AS r
+        SELECT ARRAY(
+            SELECT ARRAY[r.scheduled_at, r.job_id] FROM dibs_ready AS r
             WHERE r.queue = line.queue AND r.priority = next.priority
                 AND (r.scheduled_at, r.job_id)
                     >= (COALESCE(m.scheduled_at, -9223372036854775808), COALESCE(m.job_id, 0))
             ORDER BY r.priority DESC, r.scheduled_at, r.job_id LIMIT :count
-        ) AS h
+        ) AS heads OFFSET 0
     ) AS front
     WHERE next.priority IS NOT NULL
         AND (line.found < :enough::bigint OR line.policy IS NOT NULL)
 )
-SELECT queue, priority, heads::text, policy, :now FROM line WHERE heads IS NOT NULL;
+SELECT queue, priority, to_json(heads)::text, policy, :now FROM line WHERE heads <> '{}';
 
 -- name: job_claim
 -- Take from the front of each of :lines so many jobs, from where that front was seen. Jobs of

@@ -5,32 +5,27 @@
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads. Under strict order a queue's lines end where :enough heads were found.
 -- Returns queue, priority, the heads as JSON, the queue's policy, and the time.
--- A loose index scan: each line names the next one below it.
+-- A loose index scan: from each line to the head of the next one below it.
 WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
     SELECT q.value, (SELECT policy FROM dibs_queues WHERE name = q.value), :highest + 1, '[]', 0
     FROM json_each(:queues) AS q
     UNION ALL
-    SELECT line.queue, line.policy,
-        (
-            SELECT MAX(n.priority) FROM dibs_ready AS n
-            WHERE n.queue = line.queue AND n.priority < line.priority AND n.priority >= :lowest
-        ),
+    SELECT line.queue, line.policy, next.priority,
         (
             SELECT json_group_array(json_array(h.scheduled_at, h.job_id)) FROM (
                 SELECT r.scheduled_at, r.job_id FROM dibs_ready AS r
-                WHERE r.queue = line.queue AND r.priority = (
-                    SELECT MAX(n.priority) FROM dibs_ready AS n
-                    WHERE n.queue = line.queue AND n.priority < line.priority
-                        AND n.priority >= :lowest
-                )
+                WHERE r.queue = next.queue AND r.priority = next.priority
                 ORDER BY r.scheduled_at, r.job_id LIMIT :count
             ) AS h
         ),
         line.found + json_array_length(line.heads)
     FROM line
-    WHERE line.priority IS NOT NULL AND (
-        line.found + json_array_length(line.heads) < :enough OR line.policy IS NOT NULL
+    CROSS JOIN dibs_ready AS next ON next.job_id = (
+        SELECT n.job_id FROM dibs_ready AS n
+        WHERE n.queue = line.queue AND n.priority < line.priority AND n.priority >= :lowest
+        ORDER BY n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
     )
+    WHERE line.found + json_array_length(line.heads) < :enough OR line.policy IS NOT NULL
 )
 SELECT queue, priority, heads, policy, :now FROM line WHERE heads <> '[]';
 
