@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import psycopg
 
+from dibs.model.aging import Aging
 from dibs.model.job import DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
+from dibs.model.marks import Mark
+from dibs.model.queues import QueuePolicy, policy_to_json
 from dibs.store import Store
-from dibs.store.ops.claim import job_claim
+from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.settle import job_settle
@@ -31,6 +34,15 @@ RUNNING = 400
 """Jobs that run meanwhile."""
 PROMOTED = 1000
 """Jobs per promotion: the operation's own batch."""
+LEVELS = 20
+"""Lines of the queue with aging, all of which a claim has to look at."""
+LINES = {
+    "queue_lines": (2, 2 * COUNT),
+    "queue_lines, aging": (LEVELS, LEVELS * COUNT),
+    "queue_lines, range": (4, 4 * COUNT),
+    "queue_lines, fronts": (1 + 4 + LEVELS, 1 + 4 + LEVELS),
+}
+"""How many lines have to be found, and how many heads have to be read."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +53,18 @@ class Sizes:
     finished: int
     due: int
     ready: int
+    aging: int
     blocked: int
     dead: int
 
-    @classmethod
-    def of(cls, everywhere: int) -> Sizes:
-        return cls(*[everywhere] * 6)
 
-
-SMALL = Sizes.of(1000)
-LARGE = Sizes(
-    scheduled=1_000_000, finished=1_000_000, due=100_000, ready=200_000, blocked=50_000, dead=50_000
+SMALL = Sizes(
+    scheduled=1000, finished=1000, due=1000, ready=1000, aging=2200, blocked=1000, dead=1000
 )
+LARGE = Sizes(
+    scheduled=1_000_000, finished=1_000_000, due=100_000, ready=200_000, aging=100_000,
+    blocked=50_000, dead=50_000,
+)  # fmt: skip
 
 NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
 JOBS = (
@@ -71,14 +83,18 @@ PLACES = (
     "INSERT INTO dibs_scheduled (due, job_id) "
     "SELECT scheduled_at, id FROM dibs_jobs WHERE kind IN ('later', 'due')",
     "INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at) "
-    "SELECT id, queue, priority, scheduled_at FROM dibs_jobs WHERE kind = 'crop'",
+    "SELECT id, queue, priority, scheduled_at FROM dibs_jobs WHERE kind IN ('crop', 'old')",
     "INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id) "
     "SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs WHERE kind = 'alien'",
     "INSERT INTO dibs_dead (job_id, reason, died_at) "
     "SELECT id, 'worker_died', 0 FROM dibs_jobs WHERE kind = 'dead'",
+    "INSERT INTO dibs_queues (name, declared, updated_at) "
+    f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
 )
 FAR = 4_000_000_000_000_000
 """A moment in the year 2096, in microseconds."""
+BEHIND = 400
+"""A moment at which so many jobs of queue web had been enqueued."""
 
 
 def empty(admin: psycopg.Connection[tuple[str, ...]]) -> None:
@@ -98,6 +114,7 @@ def fill(execute: Callable[[str], object], sizes: Sizes) -> None:
         ("later", "mail", 32767, FAR, sizes.scheduled),
         ("due", "other", 0, 0, sizes.due),
         ("crop", "web", "i % 4", 0, sizes.ready),
+        ("old", "aged", f"i % {LEVELS}", 0, sizes.aging),
         ("alien", "mail", "i % 4", 0, sizes.blocked),
         ("dead", "mail", 0, 0, sizes.dead),
     ):
@@ -117,6 +134,9 @@ def statements(store: Store) -> dict[str, Statement]:
     store.run(job_enqueue([NewJob("send", "{}", "mail", 9)] * 400))
     claims = claim(store, "w", 300)
     claim(store, "gone", COUNT)
+    store.run(job_enqueue([NewJob("crop", "{}", "web", 1)] * COUNT))
+    # One line that was taken whole, and one in which there is more behind the mark.
+    marks = [Mark("mail", 9, FAR, 1), Mark("web", 3, BEHIND, 1)]
     ready, later = (
         store.run(job_enqueue([NewJob("send", "{}", "mail", 5, delay=delay)] * 300))
         for delay in (0, FAR)
@@ -127,11 +147,19 @@ def statements(store: Store) -> dict[str, Statement]:
     waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
     stale = _second(job_rescue(3))
     serving, both = Serving(("mail", "web", "empty")), ["send", "crop"]
+    web, aged = Serving(("web",)), Serving(("aged",))
+    middle = Serving(("aged",), lowest=5, highest=8)
+    shared = Serving(("mail", "web"), weights={"mail": 1, "web": 1})
     return {
         "job_enqueue": first(job_enqueue([NewJob("send", "{}", "web", 2)] * COUNT)),
         "queue_lines": first(job_claim("w", serving, both, Demand(COUNT))),
+        "queue_lines, aging": first(job_claim("w", aged, both, Demand(COUNT))),
+        "queue_lines, marks": first(job_claim("w", serving, both, Demand(COUNT), marks=marks)),
+        "queue_lines, range": first(job_claim("w", middle, both, Demand(COUNT))),
+        "queue_lines, fronts": first(line_fronts(Serving(("mail", "web", "aged")))),
         "job_claim": taking(store, job_claim("w", serving, both, Demand(COUNT))),
-        "job_claim, other kinds": taking(store, job_claim("w", serving, ["send"], Demand(COUNT))),
+        "job_claim, lines": taking(store, job_claim("w", shared, both, Demand(COUNT))),
+        "job_claim, other kinds": taking(store, job_claim("w", web, ["send"], Demand(COUNT))),
         "job_admit": first(job_claim("w", serving, ["alien", "none"], Demand(COUNT), admit=True)),
         "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
         "job_requeue": first(

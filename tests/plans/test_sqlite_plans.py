@@ -18,12 +18,16 @@ from dibs.store.runner import drive
 from dibs.store.sqlite_connection import execute
 from dibs.store.sqlite_script import make_script
 from dibs.store.statement import Operation, Row, Statement, Steps
+from tests.plans import backlog
 from tests.plans.backlog import LARGE, SMALL, Sizes, fill, statements
 
 NOW = 1_767_225_600_000_000
 SCRIPT = make_script(lambda: NOW)
+LINES = backlog.LINES | {"queue_lines, marks": backlog.LINES["queue_lines"]}
+"""Marks make no difference: what was claimed is not in the index."""
 LABELS = (
-    "job_enqueue", "job_claim", "job_claim, other kinds", "job_admit", "job_finish",
+    "job_enqueue", *LINES, "job_claim", "job_claim, lines", "job_claim, other kinds", "job_admit",
+    "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_attempts",
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
@@ -114,6 +118,8 @@ class TestEveryStatement:
 
     def test_reads_no_table_whole(self, large: Database, label: str):
         allowed = {"r"} if label in {"job_stale", "job_held"} else set()  # all that runs
+        if label in LINES:
+            allowed = {"line", "h"}  # what the statement has found
         for _, text in large.plan(label):
             if (scan := SCANS.match(text)) and "VIRTUAL TABLE" not in text:
                 name = scan[2] or scan[1]
@@ -124,8 +130,11 @@ class TestEveryStatement:
         assert not [text for parent, text in large.plan(label) if parent and "TEMP B-TREE" in text]
 
 
-def test_a_claim_walks_the_index_from_its_front(large: Database):
-    plan = [text for parent, text in large.plan("job_claim") if parent]
-    assert any(
-        text.startswith("SEARCH") and "dibs_ready_order (queue=?)" in text for text in plan
-    ), plan
+@pytest.mark.parametrize("label", LINES)
+def test_lines_are_read_by_their_heads(large: Database, label: str):
+    lines, heads = LINES[label]
+    assert large.cost(label) <= 500 + 200 * lines + 20 * heads
+    searches = {text.split()[1]: text for _, text in large.plan(label) if "SEARCH" in text}
+    assert "dibs_ready_order (queue=? AND priority>? AND priority<?)" in searches["n"]
+    assert "(rowid=?)" in searches["next"]
+    assert "dibs_ready_order (queue=? AND priority=?)" in searches["r"]

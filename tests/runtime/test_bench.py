@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import chain
 
 import psutil
 import pytest
 
 from dibs import Dibs
+from dibs.bench.raw import BATCH, ID, drain, open_raw
+from dibs.store import Role
 
 FIGURES = {
     "enqueue_one", "enqueue_many", "drain_1", "drain_2", "cpu", "memory", "pickup_p50",
@@ -73,6 +77,29 @@ def with_nothing(url: str) -> None:
     assert not stats.workers
     assert not app.jobs.list()
     app.close()
+
+
+def test_bare_loops_take_every_job_once_and_from_the_front(
+    new_app: Callable[..., Dibs], database_url: str
+):
+    new_app()
+    with ExitStack() as stack:
+        producer, one, other = (
+            stack.enter_context(closing(open_raw(database_url, role)))
+            for role in (Role.PRODUCER, Role.WORKER, Role.WORKER)
+        )
+        producer.enqueue_many(["{}"] * (3 * BATCH + 50))
+        taken = [sorted(job[ID] for job in raw.claim()) for raw in (one, other, one, one)]
+        assert [len(ids) for ids in taken] == [BATCH, BATCH, BATCH, 50]
+        ids = [*chain(*taken)]
+        assert ids == sorted(set(ids))
+        assert not other.claim()
+
+        producer.enqueue("{}")  # where one was at the end, and the other had found nothing
+        producer.enqueue_many(["{}"] * (2 * BATCH))
+        assert drain(one) == 2 * BATCH + 1
+        assert not other.claim()
+        assert producer.ended() == 2 * BATCH + 1
 
 
 def test_shows_a_table_and_no_progress_bar_in_a_pipe(sqlite_url: str):

@@ -1,7 +1,8 @@
 """The limit: what a bare driver does with the same SQL on the same tables.
 
 A raw connection holds the texts that dibs itself executes and passes them to the driver in the
-shortest possible loop: no operations, no runner, no decoding, no handlers, no gates.
+shortest possible loop: no operations, no runner, no orders, no handlers, no gates. All that it
+decodes are the heads of the one line there is, which say what to take and where to look next.
 """
 
 from __future__ import annotations

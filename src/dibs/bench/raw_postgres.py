@@ -70,15 +70,16 @@ class RawPostgres:
             self._mark(0, _BEGINNING, 0)
             return []
         heads = json.loads(lines[0][2])
-        first = {
+        self._mark(lines[0][1], *heads[-1])
+        params = {
             "lines_queue": [QUEUE],
             "lines_priority": f"{{{lines[0][1]}}}",
             "lines_scheduled_at": f"{{{heads[0][0]}}}",
             "lines_job_id": f"{{{heads[0][1]}}}",
             "lines_take": f"{{{len(heads)}}}",
+            "kinds": [KIND],
+            "worker": WORKER,
         }
-        self._mark(lines[0][1], *heads[-1])
-        params = {**first, "kinds": [KIND], "worker": WORKER}
         jobs: list[Any] = self._execute(self._texts["job_claim"], params).fetchall()
         return jobs
 

@@ -4,7 +4,8 @@
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads, of :kind alone where it is not NULL. Under strict order a queue's lines end
--- where :enough heads were found. Returns queue, priority, the heads as JSON, the queue's policy, and the time.
+-- where :enough heads were found. Returns queue, priority, the heads as JSON, the queue's policy,
+-- and the time.
 -- A loose index scan: from each line to the head of the next one below it.
 WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
     SELECT q.value, (SELECT policy FROM dibs_queues WHERE name = q.value), :highest + 1, '[]', 0
