@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from dibs.errors import DibsError
+from dibs.model.queues import QueuePolicy, policy_to_json
 from dibs.store import Role, Store, open_store
 from dibs.store.statement import Operation, Row, Statement, Steps, operation
 
@@ -22,6 +23,10 @@ UNION ALL SELECT 'scheduled', job_id, NULL, NULL, due, 0 FROM dibs_scheduled
 UNION ALL SELECT 'running', job_id, worker, NULL, started_at, claim FROM dibs_running
 UNION ALL SELECT 'dead', job_id, reason, NULL, died_at, 0 FROM dibs_dead
 UNION ALL SELECT 'history', id, queue, priority, scheduled_at, 0 FROM dibs_history
+"""
+CONFIGURE = """
+INSERT INTO dibs_queues (name, declared, configured, updated_at) VALUES ({0}, {0}, {0}, {0})
+ON CONFLICT (name) DO UPDATE SET declared = excluded.declared, configured = excluded.configured
 """
 
 
@@ -61,6 +66,14 @@ class Engines:
         # Quicker than TRUNCATE, which makes new files.
         self._postgres.execute("".join(f"DELETE FROM {table};" for table in tables))
         self._restart_ids(0)
+
+    def configure(
+        self, queue: str, declared: QueuePolicy | None, configured: QueuePolicy | None, now: int
+    ) -> None:
+        """Write what was declared and configured for a queue."""
+        policies = [policy and policy_to_json(policy) for policy in (declared, configured)]
+        self._sqlite.execute(CONFIGURE.format("?"), (queue, *policies, now))
+        self._postgres.execute(CONFIGURE.format("%s"), (queue, *policies, now))
 
     def run(self, operation: Operation[R]) -> R:
         """Carry `operation` out on both; they have to agree, in what they refuse too."""

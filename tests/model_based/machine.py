@@ -13,18 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dibs.errors import JobNotFoundError, JobStateError, StoreError
-from dibs.model.job import DeadReason, Job, NewJob, State
-from dibs.model.lifecycle import (
-    CalledOff,
-    Claim,
-    Failed,
-    Interrupted,
-    Outcome,
-    Returned,
-    Snoozed,
-    settle,
-)
+from dibs.model.job import Job, NewJob, State
+from dibs.model.lifecycle import Claim, Outcome, Returned, settle
 from dibs.model.lines import Demand, Serving
+from dibs.model.ordering import Credit
+from dibs.model.queues import QueuePolicy
 from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim
@@ -42,43 +35,13 @@ from dibs.store.ops.workers import (
     worker_list,
 )
 from dibs.store.statement import Operation, Row
+from tests.model_based import strategies as some
 from tests.model_based.engines import PLACES, Engines, jobs_load
 from tests.model_based.oracle import ENDED, RETRY_BASE, Entry, Oracle
+from tests.model_based.strategies import KINDS, KNOWN, LEASE, QUEUES
 
 START = 1_767_225_600 * SECOND
-LEASE = 30 * SECOND
 BACKOFF = Backoff(base=RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0)
-
-QUEUES, KNOWN, KINDS = ["mail", "web"], ["send", "crop"], ["send", "crop", "alien"]
-workers = st.sampled_from(["ann", "bob"])
-queues = st.sampled_from([QUEUES, QUEUES, QUEUES[::-1], ["mail"], ["web", "mail", "web"]])
-kinds = st.sampled_from([KNOWN, KNOWN, KNOWN * 2, KNOWN[:1], KINDS, ["never used"]])
-priorities = st.sampled_from([-32768, 0, 0, 5, 20, 32767])
-backs = st.integers(-1, 9)
-"""How far back from the last job; before the first, and after the last, there is none."""
-spans = st.sampled_from([0, 1, SECOND, RETRY_BASE, LEASE])
-news = st.builds(
-    NewJob,
-    kind=st.sampled_from(KINDS),
-    args=st.sampled_from(["{}", '{"a":"é\\u0000\'%s"}']),
-    queue=st.sampled_from(QUEUES),
-    priority=priorities,
-    max_attempts=st.integers(1, 3),
-    delay=st.sampled_from([0, 0, 0, 1, RETRY_BASE]),
-    scheduled_at=st.sampled_from([None, None, None, -RETRY_BASE, 0, LEASE]),
-)
-"""Jobs whose scheduled_at is still counted from now."""
-BOOM = Failed("ValueError", "boom 'é' %s", "line 1\nline 2")
-outcomes: st.SearchStrategy[Outcome] = st.one_of(
-    st.builds(Returned, st.sampled_from([None, "null", '{"a": [1, "é"]}'])),
-    st.just(BOOM),
-    st.just(BOOM),
-    st.just(Failed("ValidationError", "", final=DeadReason.INVALID_ARGS)),
-    st.builds(Snoozed, spans),
-    st.just(Interrupted()),
-    st.just(Interrupted()),
-    st.builds(CalledOff, st.sampled_from([None, "sold out"])),
-)
 
 
 class Histories(RuleBasedStateMachine):
@@ -98,15 +61,21 @@ class Histories(RuleBasedStateMachine):
         self.given: list[Claim] = []
         self.highest: Counter[int] = Counter()
         self.ended: dict[int, Row] = {}
+        self.credit: dict[str, Credit] = {}
 
-    @initialize(jobs=st.lists(news, min_size=3, max_size=8))
-    def begin(self, jobs: list[NewJob]) -> None:
+    @initialize(
+        jobs=st.lists(some.news, min_size=4, max_size=10),
+        said=st.tuples(some.policies, some.policies),
+    )
+    def begin(self, jobs: list[NewJob], said: tuple[QueuePolicy, QueuePolicy]) -> None:
         self.engines.empty()
+        for queue, policy in zip(QUEUES, said, strict=True):
+            self.configure(queue, (policy, None))
         self.enqueue(jobs)
 
     # --- What may happen -------------------------------------------------------------------
 
-    @rule(jobs=st.lists(news, min_size=1, max_size=4))
+    @rule(jobs=st.lists(some.news, min_size=1, max_size=4))
     def enqueue(self, jobs: list[NewJob]) -> None:
         jobs = [
             job
@@ -118,7 +87,7 @@ class Histories(RuleBasedStateMachine):
         expected = self.oracle.enqueue(jobs)
         assert stored == [(e.id, e.scheduled_at, e.created_at, e.state) for e in expected]
 
-    @rule(jobs=st.lists(news, max_size=2), place=st.integers(0, 2), impossible=st.booleans())
+    @rule(jobs=st.lists(some.news, max_size=2), place=st.integers(0, 2), impossible=st.booleans())
     def enqueue_in_vain(self, jobs: list[NewJob], place: int, impossible: bool) -> None:
         if impossible:
             jobs.insert(place, NewJob("send", "{}", priority=40_000))
@@ -127,17 +96,28 @@ class Histories(RuleBasedStateMachine):
         else:
             self.engines.rolled_back(job_enqueue(jobs), last_id=len(self.oracle.jobs))
 
-    @rule(worker=workers, queues=queues, kinds=kinds, count=st.integers(1, 4), admit=st.booleans())
+    @rule(queue=some.queues, said=st.tuples(st.none() | some.policies, st.none() | some.policies))
+    def configure(self, queue: str, said: tuple[QueuePolicy | None, QueuePolicy | None]) -> None:
+        self.engines.configure(queue, *said, self.now)
+        self.oracle.configure(queue, *said)
+
+    @rule(
+        worker=some.workers,
+        serving=some.servings,
+        kinds=some.kinds,
+        demand=some.demands,
+        admit=st.booleans(),
+    )
     def claim(
-        self, worker: str, queues: list[str], kinds: list[str], count: int, admit: bool
+        self, worker: str, serving: Serving, kinds: list[str], demand: Demand, admit: bool
     ) -> None:
-        serving = Serving(tuple(dict.fromkeys(queues)))
-        claim = job_claim(worker, serving, kinds, Demand(count), admit=admit)
-        found = self.engines.run(claim)
-        taken, admitted = found.jobs, found.admitted
-        expected, expected_admitted = self.oracle.claim(worker, queues, kinds, count, admit)
+        credit = self.credit.get(worker)
+        found = self.engines.run(job_claim(worker, serving, kinds, demand, credit, admit=admit))
+        taken, self.credit[worker] = found.jobs, found.credit
+        expected, ranks, admitted = self.oracle.claim(worker, serving, kinds, demand, admit)
         assert [job.id for job in taken] == [entry.id for entry in expected]
-        assert admitted == expected_admitted
+        assert [job.rank for job in taken] == ranks
+        assert found.admitted == admitted
         for job, entry in zip(taken, expected, strict=True):
             if entry.state is State.BLOCKED:
                 assert (job.claim, job.attempt) == (None, None)
@@ -148,7 +128,7 @@ class Histories(RuleBasedStateMachine):
             self.given.append(job.ticket)
 
     @precondition(lambda self: self.given)
-    @rule(picks=st.lists(st.tuples(st.integers(0, 11), outcomes), min_size=1, max_size=6))
+    @rule(picks=st.lists(st.tuples(st.integers(0, 11), some.outcomes), min_size=1, max_size=6))
     def settle(self, picks: list[tuple[int, Outcome]]) -> None:
         """End attempts: those that run, and earlier ones that have lost their claim long ago."""
         running = [entry.claim for entry in self.oracle.found(State.RUNNING)]
@@ -162,13 +142,13 @@ class Histories(RuleBasedStateMachine):
             claim.job_id for claim, end in batch.items() if self.oracle.settle(claim, end)
         }
 
-    @rule(back=backs, reason=st.sampled_from([None, "not wanted"]))
+    @rule(back=some.backs, reason=st.sampled_from([None, "not wanted"]))
     def cancel(self, back: int, reason: str | None) -> None:
         self.change(
             back, lambda id_: job_cancel(id_, reason), lambda id_: self.oracle.cancel(id_, reason)
         )
 
-    @rule(back=backs, priority=priorities)
+    @rule(back=some.backs, priority=some.priorities)
     def reprioritize(self, back: int, priority: int) -> None:
         self.change(
             back,
@@ -196,7 +176,7 @@ class Histories(RuleBasedStateMachine):
         else:
             assert self.engines.run(operation(job_id)) == expected.job()
 
-    @rule(worker=workers, what=st.sampled_from(["rescue", "promote", "beat", "leave", "look"]))
+    @rule(worker=some.workers, what=st.sampled_from(["rescue", "promote", "beat", "leave", "look"]))
     def tend(self, worker: str, what: str) -> None:
         match what:
             case "beat":
@@ -222,7 +202,7 @@ class Histories(RuleBasedStateMachine):
             (entry.id, holders[entry.id]) for entry in lost
         )
 
-    @rule(span=spans | st.sampled_from(["until due", -SECOND, 7200 * SECOND]))
+    @rule(span=some.spans | st.sampled_from(["until due", -SECOND, 7200 * SECOND]))
     def time_passes(self, span: int | str) -> None:
         if isinstance(span, str):
             due = self.engines.run(job_due())
@@ -287,7 +267,7 @@ class Histories(RuleBasedStateMachine):
             self.time_passes(7200 * SECOND)
             self.tend("eve", "rescue")
             self.tend("eve", "promote")
-            self.claim("eve", QUEUES, KINDS, 1000, admit=True)
+            self.claim("eve", Serving(tuple(QUEUES)), KINDS, Demand(1000), admit=True)
             held = [entry.claim for entry in self.oracle.found(State.RUNNING)]
             done = [settle(claim, Returned(), BACKOFF, Random(0)) for claim in held]
             assert len(self.engines.run(job_settle(done))) == len(held)

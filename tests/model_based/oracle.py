@@ -14,9 +14,12 @@ from typing import Any
 
 from dibs.model.job import Job, NewJob, State
 from dibs.model.lifecycle import CalledOff, Claim, Failed, Interrupted, Outcome, Returned, Snoozed
+from dibs.model.lines import Demand, Serving
+from dibs.model.queues import QueuePolicy
 from dibs.model.times import SECOND, from_micros
 from dibs.store.ops.jobs import Attempt
 from dibs.store.ops.workers import WorkerRecord
+from tests.support.policy_oracle import Owed, Waiting, next_jobs, ranks
 
 FORGET_AFTER = 3600 * SECOND
 RETRY_BASE = 10 * SECOND
@@ -53,6 +56,10 @@ class Entry:
     @property
     def turn(self) -> tuple[int, int, int]:
         return (-self.priority, self.scheduled_at, self.id)
+
+    @property
+    def waiting(self) -> Waiting:
+        return Waiting(self.queue, self.priority, self.scheduled_at, self.id)
 
     @property
     def claim(self) -> Claim:
@@ -112,6 +119,8 @@ class Oracle:
         self.jobs: dict[int, Entry] = {}
         self.workers: dict[str, WorkerEntry] = {}
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
+        self.policies: dict[str, QueuePolicy] = {}
+        self.owed: dict[str, Owed] = {}
 
     def found(self, *states: State) -> list[Entry]:
         """Return the jobs in any of `states`, in claim order."""
@@ -165,15 +174,30 @@ class Oracle:
 
     # --- Running ---------------------------------------------------------------------------
 
+    def configure(
+        self, queue: str, declared: QueuePolicy | None, configured: QueuePolicy | None
+    ) -> None:
+        """Set a queue's policy: what was configured wins over what code declared."""
+        policy = declared if configured is None else configured
+        self.policies[queue] = policy or QueuePolicy()
+
     def claim(
-        self, worker: str, queues: Collection[str], kinds: Collection[str], count: int, admit: bool
-    ) -> tuple[list[Entry], int]:
-        """Take the first `count` ready jobs; return them, and how many blocked ones came back."""
-        blocked = [e for e in self.found(State.BLOCKED) if e.queue in queues and e.kind in kinds]
-        admitted = blocked[:count] if admit else []
-        for entry in admitted:
+        self,
+        worker: str,
+        serving: Serving,
+        kinds: Collection[str],
+        demand: Demand,
+        admit: bool,
+    ) -> tuple[list[Entry], list[int], int]:
+        """Take the next ready jobs; return them, their ranks, and how many blocked came back."""
+        blocked = [e for e in self.found(State.BLOCKED) if e.kind in kinds]
+        admitted = [e for e in blocked if serving.serves(e.queue, e.priority)] if admit else []
+        for entry in admitted[: demand.count]:
             entry.state, entry.reason = State.READY, None
-        taken = [e for e in self.found(State.READY) if e.queue in queues][:count]
+        waiting = [e.waiting for e in self.found(State.READY)]
+        owed = self.owed.setdefault(worker, {})
+        turns = next_jobs(waiting, serving, demand, self.policies, self.now, owed)
+        taken = [self.jobs[turn.id] for turn in turns]
         for entry in taken:
             if entry.kind in kinds:
                 entry.state, entry.worker, entry.started_at = State.RUNNING, worker, self.now
@@ -181,7 +205,7 @@ class Oracle:
                 entry.attempt += 1
             else:
                 entry.state, entry.reason = State.BLOCKED, f"kind:{entry.kind}"
-        return taken, len(admitted)
+        return taken, ranks(turns, serving, self.policies, self.now), len(admitted[: demand.count])
 
     def settle(self, claim: Claim, outcome: Outcome) -> bool:
         """End an attempt; return whether its claim still held."""
