@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from dibs.model.job import PRIORITY_MIN
 from dibs.model.lines import Turn
 
 SWEEP_SECONDS = 0.25
@@ -52,10 +53,16 @@ class Marks:
             self._looked, self._told = now, False
         return list(self._marks.values())
 
-    def note(self, turns: Iterable[Turn], *, dry: bool) -> None:
-        """Remember what was taken; `dry` where the lines had no more to give."""
+    def note(self, turns: Iterable[Turn], *, dry: bool, lowest: int = PRIORITY_MIN) -> None:
+        """Remember what was taken.
+
+        Args:
+            turns: of a claim.
+            dry: whether the lines had no more to give.
+            lowest: the lowest priority that was looked at. Default any.
+        """
         if dry:
-            self._marks.clear()
+            self._marks = {line: mark for line, mark in self._marks.items() if line[1] < lowest}
             return
         for turn in turns:
             line = (turn.queue, turn.priority)

@@ -120,7 +120,7 @@ class Fetcher(Service):
             self._admitted = now if found.admitted < demand.count else float("-inf")
         self._take(found.jobs, now)
         waiting = len(found.turns) < demand.count
-        self._marks.note(found.turns, dry=waiting)
+        self._marks.note(found.turns, dry=waiting, lowest=demand.lowest)
         if self._watch is not None:
             self._watch.idle(waiting)
         if question is not None:

@@ -3,9 +3,9 @@
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads, of :kind alone where it is not NULL. Under strict order a queue's lines end
--- where :enough heads were found. A line in :marks is read from there on: what was claimed before it stays in the index until a
--- vacuum, and would be read again every time. Returns queue, priority, the heads as JSON, the
--- queue's policy, and the time.
+-- where :enough heads were found. A line in :marks is read from there on: what was claimed before
+-- it stays in the index until a vacuum, and would be read again every time. Returns queue, priority,
+-- the heads as JSON, the queue's policy, and the time.
 -- A loose index scan: from each line to the next one below it, which is the highest that stands
 -- above the next mark, or that mark's own line, empty or not. OFFSET 0: found once, where a
 -- sub-select that is pulled up would be found again by each who names it. Arrays become JSON at the
