@@ -103,6 +103,23 @@ def test_the_turns_of_those_without_work_fall_to_the_others_in_proportion():
     assert served == {"b": 200, "c": 100}
 
 
+@given(small_weights, st.integers(0, 100), st.integers(1, 200))
+def test_who_is_left_settles_first_what_was_owed_while_all_had_work(
+    weights: list[int], together: int, alone: int
+):
+    """A turn among all is worth several among the light ones, and the first of these pay it off.
+
+    So soon after the heaviest ran dry the others may be off their shares by that many turns.
+    """
+    shares, credit = dict(enumerate(weights)), dict[int, int]()
+    turns(weights, together, credit)
+    left = sorted(shares, key=lambda one: shares[one])[: max(1, len(shares) - 1)]
+    total = sum(shares[one] for one in left)
+    served = Counter(next_share(credit, shares, left) for _ in range(alone))
+    bound = harmonic(len(weights)) * (1 + Fraction(sum(weights), total))
+    assert all(abs(served[one] - Fraction(alone * shares[one], total)) <= bound for one in left)
+
+
 def test_with_nobody_at_work_there_is_no_turn():
     with pytest.raises(ValueError, match="nobody has work"):
         next_share({}, {"a": 1}, [])
