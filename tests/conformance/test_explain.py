@@ -355,8 +355,8 @@ class TestAhead:
         found = shop.explain(job)
         assert (found.ahead, found.share) == (1, pytest.approx(1 / 7))
         assert (
-            "1 job of its level is ahead of it. By its queue's weights 14% of the turns are its "
-            "level's." in found.lines
+            "1 job of its level is ahead of it, with another priority. By its queue's weights 14% "
+            "of the turns are its level's." in found.lines
         )
 
     def test_is_counted_up_to_a_bound(self, shop: Shop):

@@ -163,10 +163,13 @@ def _ahead(this: Explanation, ahead: int) -> str:
         said = f"More than {ahead:,} jobs {of} are ahead of it."
     elif not ahead:
         said = f"No job {of} is ahead of it."
+    elif ahead == 1:
+        which = "the same" if this.ahead_in_line else "another"
+        said = f"1 job {of} is ahead of it, with {which} priority."
     else:
-        are = "is" if ahead == 1 else "are"
-        own = f", {this.ahead_in_line:,} with the same priority" if this.ahead_in_line else ""
-        said = f"{_many(ahead, 'job')} {of} {are} ahead of it{own}."
+        own = f"{this.ahead_in_line:,}" if this.ahead_in_line else "none"
+        own = "all" if this.ahead_in_line == ahead else own
+        said = f"{ahead:,} jobs {of} are ahead of it, {own} with the same priority."
     if this.share is not None:
         said += f" By its queue's weights {this.share:.0%} of the turns are its level's."
     return said
