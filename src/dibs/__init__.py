@@ -16,11 +16,13 @@ from dibs.errors import (
     StoreUnavailableError,
     UnknownKindError,
 )
+from dibs.explain.explanation import Explanation
 from dibs.insights import Stats
 from dibs.model.aging import Aging
 from dibs.model.job import DeadReason, Job, Priority, State
 from dibs.model.retry import Backoff
 from dibs.model.returns import Cancel, Snooze
+from dibs.model.verdicts import Verdict
 from dibs.worker.worker import Worker
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "DeadReason",
     "Dibs",
     "DibsError",
+    "Explanation",
     "Handler",
     "InvalidArgsError",
     "InvalidJobError",
@@ -47,5 +50,6 @@ __all__ = [
     "StoreError",
     "StoreUnavailableError",
     "UnknownKindError",
+    "Verdict",
     "Worker",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import sqlite3
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Dibs, errors
+from dibs import Aging, Backoff, Dibs, Explanation, Verdict, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -159,6 +160,17 @@ def test_states_are_drawn_as_in_the_model():
     import dibs.model.lifecycle as module
 
     assert blocks(DOCS / "explanation/states.md")[0].text.rstrip() in (module.__doc__ or "")
+
+
+# --- Explanations ---------------------------------------------------------------------------
+
+
+def test_explanations_are_those_of_the_code():
+    rows = tables(DOCS / "howto/explain.md")["As data"]
+    head = next(n for n, row in enumerate(rows) if row[0] == "verdict")
+    fields = [name for row in rows[:head] for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(fields) == sorted(field.name for field in dataclasses.fields(Explanation))
+    assert [code(row[0]) for row in rows[head + 2 :]] == list(Verdict)
 
 
 # --- The map of the code --------------------------------------------------------------------

@@ -26,6 +26,7 @@ from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.enqueue import job_enqueue
+from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.queues import queue_configure, queue_declare, queue_get, queue_list
 from dibs.store.ops.settle import job_settle
@@ -86,6 +87,7 @@ SAMPLES: list[Operation[Any]] = [
     queue_configure("mail", None),
     queue_get("mail"),
     queue_list(),
+    job_standing(1, 10),
     stats_count(),
     worker_beat("w", SERVING, ["mail"], 10, 30_000_000),
     worker_leave("w"),

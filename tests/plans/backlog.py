@@ -13,6 +13,7 @@ from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
 from dibs.model.queues import QueuePolicy, policy_to_json
+from dibs.model.standing import Spot
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.enqueue import job_enqueue
@@ -26,7 +27,7 @@ from dibs.store.ops.workers import (
     watch_probe,
     worker_beat,
 )
-from dibs.store.statement import Operation, Row, Statement, Steps
+from dibs.store.statement import Operation, Row, Rows, Statement, Steps
 
 COUNT = 100
 """Jobs per statement."""
@@ -183,6 +184,12 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
+        "jobs_ahead": Statement(
+            "jobs_ahead",
+            {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
+        ),
+        "queue_moved": Statement("queue_moved", {"queue": "mail", "since": 0}),
+        "workers_busy": Statement("workers_busy", {}),
         "watch_probe": first(watch_probe(Serving(("mail", "web")))),
         "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
     }

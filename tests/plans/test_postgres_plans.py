@@ -34,6 +34,7 @@ WORKERS = (
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
+    "jobs_ahead", "workers_busy",
 )  # fmt: skip
 CASES = [
     *((Role.WORKER, mode, label) for mode in MODES for label in WORKERS),

@@ -11,6 +11,7 @@ import pytest
 
 from dibs import Dibs, State
 from tests.support.command import Folder
+from tests.support.waiting import eventually
 
 Enqueue = Callable[..., int]
 
@@ -190,6 +191,48 @@ class TestReprioritize:
         assert [one["id"] for one in found["refused"]] == [gone, 10_000]
 
 
+class TestExplain:
+    def test_in_words(self, shop: Folder, enqueue: Enqueue):
+        enqueue("note", "x", priority=10)
+        job = enqueue("note", "y")
+        ended = shop.run("explain", job, "--url", shop.url)
+        assert (ended.code, ended.err) == (0, "")
+        first, second, third = ended.out.splitlines()
+        assert first.startswith(f"Job {job} (note, queue default) is ready: it has been waiting ")
+        assert second == (
+            "No worker is alive, so nobody starts it. Start one: "
+            "dibs --app module:attribute worker --queue default"
+        )
+        assert third == "Its priority is 0."
+
+    def test_as_data(self, shop: Folder, enqueue: Enqueue):
+        enqueue("note", "x", priority=10)
+        job = enqueue("note", "y")
+        found = shop.shop("explain", job, "--json").document
+        assert (found["id"], found["state"], found["verdict"]) == (job, "ready", "no_workers")
+        assert (found["ahead"], found["ahead_in_line"], found["ahead_more"]) == (1, 0, False)
+        assert (found["candidates"], found["starts_in"]) == ([], None)
+        assert found["waited"] >= 0
+
+    def test_what_runs_and_what_waits_behind_it(self, shop: Folder, enqueue: Enqueue):
+        running, waiting = enqueue("hold", "x"), enqueue("note", "y")
+        with shop.worker("--concurrency", 1, "--min-priority", 0) as worker:
+            worker.wait_for("worker_started")
+            eventually(lambda: shop.lines("begun"), "the first job to begin")
+            assert "is running: worker " in shop.shop("explain", running).out
+            found = shop.shop("explain", waiting, "--json").document
+            assert (found["verdict"], found["ahead"]) == ("in_line", 0)
+            assert found["candidates"][0]["free"] == 0
+            assert found["candidates"][0]["worker"]["lowest"] == 0
+            said = shop.shop("explain", waiting).out
+            assert "1 of 1 live worker can run it, with 0 of 1 slot free: " in said
+            shop.write("release")
+
+    def test_an_unknown_job(self, folder: Folder):
+        folder.shop("migrate")
+        assert folder.shop("explain", 7).refused().startswith("no job has the id 7")
+
+
 class TestStats:
     def test_count(self, shop: Folder, enqueue: Enqueue):
         for priority in (0, 0, 10):
@@ -206,7 +249,9 @@ class TestStats:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["worker", "enqueue", "jobs", "stats", "migrate"])
+    @pytest.mark.parametrize(
+        "command", ["worker", "enqueue", "jobs", "explain", "stats", "migrate"]
+    )
     def test_of_a_command(self, folder: Folder, command: str):
         ended = folder.run(command, "--help")
         assert (ended.code, ended.err) == (0, "")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SNIPPET = """
-from dibs import Dibs, Handler, Job, Priority, State
+from dibs import Dibs, Explanation, Handler, Job, Priority, State, Verdict
 
 app = Dibs("sqlite:///shop.db")
 
@@ -34,6 +34,8 @@ def right() -> None:
     ids: list[int] = app.enqueue_many([confirm.request(1, "a@example.com")])
     app.jobs.cancel(job.id, reason=None)
     moved: Job = app.jobs.reprioritize(job.id, Priority.HIGH)
+    why: Explanation = app.jobs.explain(job.id)
+    print(why.verdict is Verdict.IN_LINE)
     app.enqueue("confirm", {"order_id": 1, "email": "a"}, priority=20)
     print(price, found, listed, ids, moved, app.stats().waiting)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dibs.client.faces import async_face, sync_face
 from dibs.errors import DibsError, JobNotFoundError
+from dibs.explain.explanation import MOST, Explanation, job_explain
 from dibs.model.job import Job, State, check_name, check_priority
 from dibs.store.ops import jobs
 from dibs.store.ops.jobs import Attempt
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dibs.client.client import Client
 
 LIST_LIMIT = 10_000
+COUNT_LIMIT = 1_000_000
 ID_LIMIT = 2**63
 """No database gives an id from here on; PostgreSQL would refuse to look for it."""
 
@@ -43,6 +45,25 @@ class Jobs:
     def _attempts(self, job_id: int) -> Operation[list[Attempt]]:
         """Return the records of a job's failed attempts, oldest first."""
         return jobs.job_attempts(_id(job_id))
+
+    def _explain(self, job_id: int, *, most: int = MOST) -> Operation[Explanation]:
+        """Return why a job is not running: what is ahead of it, and who could run it.
+
+        Args:
+            job_id: which job.
+            most: how many jobs ahead of it are counted, 1 to 1,000,000. Default 10,000.
+
+        Raises:
+            JobNotFoundError: no job has this id.
+            DibsError: `most` is out of range.
+
+        Example:
+            >>> print(app.jobs.explain(job.id))
+            Job 1 (send_confirmation, queue mail) is ready: it has been waiting for a worker ...
+        """
+        if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= COUNT_LIMIT:
+            raise DibsError(f"most={most!r}: expected a number from 1 to {COUNT_LIMIT}")
+        return job_explain(_id(job_id), most)
 
     def _list(
         self,
@@ -120,6 +141,8 @@ class Jobs:
     aget = async_face(_get)
     attempts = sync_face(_attempts)
     aattempts = async_face(_attempts)
+    explain = sync_face(_explain)
+    aexplain = async_face(_explain)
     list = sync_face(_list)
     alist = async_face(_list)
     cancel = sync_face(_cancel)

@@ -1,0 +1,280 @@
+"""An explanation in plain words: what holds the job up first, then what there is to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, WAITING, DeadReason, State
+from dibs.model.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from dibs.explain.explanation import Candidate, Explanation
+
+NAMED = 5
+"""Workers that are named; others like them are counted."""
+LONGEST = 200
+"""Characters of an error or a reason that are shown."""
+PATIENCE = timedelta(seconds=5)
+"""A job that is about to start for longer than this is kept from it by what is not seen here."""
+
+
+def told(this: Explanation) -> list[str]:
+    """Return the explanation in plain words, a sentence or two each."""
+    name = f"Job {this.id} ({this.kind}, queue {this.queue})"
+    if this.state not in WAITING:
+        return [f"{name} {_started(this)}"]
+    return [f"{name} {_waits(this)}", *_past(this), *_verdict(this), *_standing(this)]
+
+
+# --- What has started ----------------------------------------------------------------------
+
+
+def _started(this: Explanation) -> str:
+    began = f"worker {this.worker} started it {_when(this.started_at, this.at)}"
+    ended = _when(this.finished_at, this.at)
+    if this.state is State.COMPLETED:
+        return f"has ended: worker {this.worker} completed it {ended}."
+    if this.state is State.CANCELLED:
+        who = (
+            f"its handler, on worker {this.worker}, called it off"
+            if this.worker
+            else ("it was called off before it started,")
+        )
+        return f"has ended: {who} {ended}{_because(this.reason)}."
+    if this.state is State.DEAD:
+        return (
+            f"is dead: it was buried {ended}, because {_dead(this)}. "
+            f"Its last error{_because(this.error) or ' was not recorded'}."
+        )
+    attempt = f"is running: {began}, attempt {this.attempt} of {this.max_attempts}."
+    if this.verdict is not Verdict.WORKER_LOST:
+        return attempt
+    rescue = (
+        "a live worker takes the job back within seconds."
+        if this.candidates
+        else "only a live worker takes the job back, and none is alive: start one."
+    )
+    return f"{attempt} But that worker's lease has run out, as if it had died; {rescue}"
+
+
+def _dead(this: Explanation) -> str:
+    if this.reason == DeadReason.ATTEMPTS_EXHAUSTED:
+        return f"it failed {_many(this.attempt, 'time')} of {this.max_attempts}"
+    if this.reason == DeadReason.INVALID_ARGS:
+        return "its args don't fit its handler"
+    return f"its workers died while they ran it, {_many(this.crashes, 'time')}"
+
+
+# --- What waits ----------------------------------------------------------------------------
+
+
+def _waits(this: Explanation) -> str:
+    if this.waited is None:
+        return (
+            f"is scheduled: it may start in {span(this.due_in)}, at {_moment(this.scheduled_at)}."
+        )
+    since = f"for {span(this.waited)}, since {_moment(this.scheduled_at)}"
+    if this.state is State.SCHEDULED:
+        return f"is scheduled, and has been due {since}."
+    if this.state is State.BLOCKED:
+        return (
+            f"is blocked ({this.reason}): a worker that took it from its line did not know its "
+            f"kind. It could have started {since}."
+        )
+    return f"is ready: it has been waiting for a worker {since}."
+
+
+def _past(this: Explanation) -> Iterator[str]:
+    if this.attempt:
+        last = f"; the last error{_because(this.error)}" if this.error else ""
+        yield f"It has failed {_many(this.attempt, 'time')} of {this.max_attempts}{last}."
+
+
+def _verdict(this: Explanation) -> Iterator[str]:
+    if this.verdict is Verdict.NOT_DUE:
+        if this.obstacle is not None:
+            yield f"As things are, nobody would start it then. {_obstacle(this, this.obstacle)}"
+    elif this.verdict is Verdict.MOVING:
+        step = (
+            "makes it ready" if this.state is State.SCHEDULED else "knows its kind and lets it in"
+        )
+        yield f"A live worker {step} within about a second."
+    elif this.verdict is Verdict.ABOUT_TO_START:
+        yield "A slot is free for it: it is about to start."
+        if this.waited is not None and this.waited > PATIENCE:
+            yield (
+                "If it still waits, the free slots are reserved for more urgent jobs, or their "
+                "worker hangs."
+            )
+    elif this.obstacle is not None:
+        yield _obstacle(this, this.obstacle)
+
+
+def _obstacle(this: Explanation, obstacle: Verdict) -> str:
+    start = f"dibs --app module:attribute worker --queue {quote(this.queue)}"
+    alive = _many(len(this.candidates), "worker")
+    alive += " is alive" if len(this.candidates) == 1 else " are alive"
+    if obstacle is Verdict.NO_WORKERS:
+        does = "makes it ready" if this.state is State.SCHEDULED else "starts it"
+        return f"No worker is alive, so nobody {does}. Start one: {start}"
+    if obstacle is Verdict.QUEUE_UNSERVED:
+        return f"{alive}, but none serves queue {this.queue}. Start one that does: {start}"
+    if obstacle is Verdict.KIND_UNKNOWN:
+        return (
+            f"{alive}, but none that serves queue {this.queue} knows the kind {this.kind}. "
+            f"Start one whose app declares it: {start}"
+        )
+    return (
+        f"{alive}, but none that could run it takes priority {this.priority}; aging does not "
+        "change that. Start one that does, or change the priority: "
+        f"dibs jobs reprioritize {this.id} --priority P"
+    )
+
+
+# --- What there is to know -----------------------------------------------------------------
+
+
+def _standing(this: Explanation) -> Iterator[str]:
+    if this.effective_priority != this.priority:
+        yield (
+            f"Its priority is {this.priority}; having waited so long, it counts as "
+            f"{this.effective_priority}."
+        )
+    else:
+        yield f"Its priority is {this.priority}."
+    if this.ahead is not None and this.obstacle is None:
+        yield _ahead(this, this.ahead)
+        yield from _pace(this)
+    if this.obstacle is None:
+        yield from _able(this)
+    for obstacle in (Verdict.KIND_UNKNOWN, Verdict.PRIORITY_OUT_OF_RANGE):
+        kept = [one for one in this.candidates if one.obstacle is obstacle]
+        yield from (_kept(one) for one in kept[:NAMED])
+        if len(kept) > NAMED:
+            yield f"So it is with {_many(len(kept) - NAMED, 'more worker')}."
+
+
+def _ahead(this: Explanation, ahead: int) -> str:
+    of = "of its queue" if this.share is None else "of its level"
+    if this.ahead_more:
+        said = f"More than {ahead:,} jobs {of} are ahead of it."
+    elif not ahead:
+        said = f"No job {of} is ahead of it."
+    elif ahead == 1:
+        which = "the same" if this.ahead_in_line else "another"
+        said = f"1 job {of} is ahead of it, with {which} priority."
+    else:
+        own = f"{this.ahead_in_line:,}" if this.ahead_in_line else "none"
+        own = "all" if this.ahead_in_line == ahead else own
+        said = f"{ahead:,} jobs {of} are ahead of it, {own} with the same priority."
+    if this.share is not None:
+        said += f" By its queue's weights {this.share:.0%} of the turns are its level's."
+    return said
+
+
+def _pace(this: Explanation) -> Iterator[str]:
+    pace = this.pace
+    if pace is None:
+        return
+    if not pace.queue:
+        yield f"No attempt of its queue ended in the last {span(pace.window)}."
+    else:
+        yield (
+            f"Over the last {span(pace.window)} attempts of its queue ended at "
+            f"{_rate(pace.queue)}, those with its priority at {_rate(pace.line)}."
+        )
+    if this.verdict is not Verdict.IN_LINE:
+        return
+    if this.starts_in is None:
+        yield "So nobody can tell when it will start."
+    else:
+        least = "more than " if this.ahead_more else ""
+        yield (
+            f"So it starts in {least}about {span(this.starts_in)}; more urgent jobs that come in "
+            "until then go first."
+        )
+
+
+def _able(this: Explanation) -> Iterator[str]:
+    able = [one for one in this.candidates if one.obstacle is None]
+    slots, free = sum(one.worker.concurrency for one in able), sum(one.free for one in able)
+    yield (
+        f"{len(able):,} of {_many(len(this.candidates), 'live worker')} can run it, with {free:,} "
+        f"of {_many(slots, 'slot')} free: {_names(able, this.at)}."
+    )
+    others = sorted({queue for one in able for queue in one.worker.queues} - {this.queue})
+    if others:
+        what = f"queue {others[0]}" if len(others) == 1 else f"queues {', '.join(others)}"
+        yield f"Some of them serve {what} too, whose jobs are not counted here."
+
+
+def _names(able: Sequence[Candidate], at: datetime) -> str:
+    named = [
+        f"{one.worker.id} (heartbeat {span(at - one.worker.beat_at)} ago)" for one in able[:NAMED]
+    ]
+    rest = len(able) - len(named)
+    return ", ".join(named) + (f" and {rest:,} more" if rest else "")
+
+
+def _kept(one: Candidate) -> str:
+    if one.obstacle is Verdict.KIND_UNKNOWN:
+        return f"Worker {one.worker.id} serves its queue, but does not know its kind."
+    low, high = one.worker.lowest, one.worker.highest
+    if high == PRIORITY_MAX:
+        taken = f"from {low} up"
+    elif low == PRIORITY_MIN:
+        taken = f"up to {high}"
+    else:
+        taken = f"from {low} to {high}"
+    return f"Worker {one.worker.id} serves its queue, but takes priorities {taken} only."
+
+
+# --- Figures -------------------------------------------------------------------------------
+
+
+def span(time: timedelta | None) -> str:
+    """Return a length of time for people, in its two largest units."""
+    seconds = abs(time.total_seconds()) if time else 0.0
+    if seconds < 1:
+        return "less than a second"
+    whole = round(seconds)
+    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    first = next(n for n, (_, size) in enumerate(units) if whole >= size)
+    parts = []
+    for unit, size in units[first : first + 2]:
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count:,} {unit}")
+    return " ".join(parts)
+
+
+def _when(moment: datetime | None, at: datetime) -> str:
+    if moment is None:
+        return "at a time that is not known"
+    return f"{span(at - moment)} ago, at {_moment(moment)}"
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _because(text: str | None) -> str:
+    if not text or not text.strip():
+        return ""
+    line = " ".join(text.split()).rstrip(".")
+    return f": {line if len(line) <= LONGEST else line[:LONGEST] + '…'}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _rate(rate: float) -> str:
+    for unit, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
+        if rate * seconds >= 1 or unit == "hour":
+            count = rate * seconds
+            break
+    return f"{count:,.0f} per {unit}" if count >= 10 else f"{count:.2g} per {unit}"

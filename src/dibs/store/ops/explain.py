@@ -1,0 +1,74 @@
+"""Reading all that tells why a job does not run: its line, its queue, and who serves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dibs.model.job import WAITING, Job, State
+from dibs.model.lines import Serving
+from dibs.model.queues import STRICT, QueuePolicy
+from dibs.model.standing import Spot, bounds, window_start
+from dibs.model.times import to_micros
+from dibs.store.ops.claim import line_fronts
+from dibs.store.ops.jobs import job_get
+from dibs.store.ops.queues import queue_get
+from dibs.store.ops.workers import WorkerRecord, worker_list
+from dibs.store.statement import Rows, Statement, Steps, operation
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A job and what stands around it; what its state makes pointless to know is not read."""
+
+    now: int
+    job: Job
+    workers: list[WorkerRecord] = field(default_factory=list)
+    held: dict[str, int] = field(default_factory=dict)
+    """How many jobs each worker holds."""
+    lost: frozenset[str] = frozenset()
+    """Workers that hold jobs without a lease."""
+    policy: QueuePolicy = STRICT
+    """Of its queue."""
+    moved: list[tuple[int, int, int]] = field(default_factory=list)
+    """Per priority of its queue: ended attempts, and the minute of the first of them."""
+    lines: list[int] = field(default_factory=list)
+    """The priorities of which its queue has ready jobs."""
+    ahead: dict[int, int] | None = None
+    """How many of each are ahead of it; None where it stands in no line."""
+
+
+@operation(reads=True)
+def job_standing(job_id: int, most: int) -> Steps[Standing]:
+    """Return where a job stands.
+
+    Args:
+        job_id: which job.
+        most: stop counting those ahead of it when there are more.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+    """
+    now = (yield Statement("stats_clock", {}))[0][0]
+    job = yield from job_get(job_id).steps()
+    if job.state not in {*WAITING, State.RUNNING}:
+        return Standing(now, job)
+    workers = yield from worker_list().steps()
+    busy = yield Statement("workers_busy", {})
+    held = {worker: count for worker, count, _ in busy}
+    lost = frozenset(worker for worker, _, alive in busy if not alive)
+    if job.state is State.RUNNING:
+        return Standing(now, job, workers, held, lost)
+    queue = yield from queue_get(job.queue).steps()
+    moved = yield Statement("queue_moved", {"queue": job.queue, "since": window_start(now)})
+    front = yield from line_fronts(Serving((job.queue,))).steps()
+    lines = [line.priority for line in front.lines]
+    ahead = None
+    if job.state is State.READY:
+        mine = Spot(job.priority, to_micros(job.scheduled_at), job.id)
+        table = Rows(Spot._fields, bounds(lines, queue.policy, mine, now))
+        counted = {"queue": job.queue, "bounds": table, "most": most + 1}
+        ahead = {row[0]: row[1] for row in (yield Statement("jobs_ahead", counted))}
+    return Standing(
+        now, job, workers, held, lost, queue.policy, [(row[0], row[1], row[2]) for row in moved],
+        lines, ahead,
+    )  # fmt: skip
