@@ -128,7 +128,9 @@ def test_what_is_blocked_stays_so_until_its_kind_is_known(new_face: OpenFace, no
     run(stranger)
     before = notes.face.jobs.get(jobs["c"].id)
     assert (before.state, before.reason) == (State.BLOCKED, "kind:note")
-    assert notes.face.jobs.reprioritize(before.id, 1) == replace(before, priority=1)
+    assert notes.face.jobs.reprioritize(before.id, 1) == replace(
+        before, priority=1, effective_priority=1
+    )
     assert notes.waiting("blocked") == ["c", "a", "b"]
     assert notes.order() == ["c", "a", "b"]
 

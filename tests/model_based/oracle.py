@@ -19,7 +19,7 @@ from dibs.model.queues import QueuePolicy
 from dibs.model.times import SECOND, from_micros
 from dibs.store.ops.jobs import Attempt
 from dibs.store.ops.workers import WorkerRecord
-from tests.support.policy_oracle import Owed, Waiting, next_jobs, ranks
+from tests.support.policy_oracle import Owed, Waiting, effective, next_jobs, ranks
 
 FORGET_AFTER = 3600 * SECOND
 RETRY_BASE = 10 * SECOND
@@ -66,7 +66,7 @@ class Entry:
         return Claim(self.id, self.number, self.attempt, self.max_attempts)
 
     def job(self) -> Job:
-        """Return the job as callers are to see it."""
+        """Return the job as callers are to see it where nothing ages."""
         return Job(
             id=self.id, kind=self.kind, queue=self.queue, priority=self.priority,
             effective_priority=self.priority, state=self.state, args=json.loads(self.args),
@@ -125,6 +125,21 @@ class Oracle:
     def found(self, *states: State) -> list[Entry]:
         """Return the jobs in any of `states`, in claim order."""
         return sorted((e for e in self.jobs.values() if e.state in states), key=lambda e: e.turn)
+
+    def job(self, entry: Entry) -> Job:
+        """Return a job as callers are to see it."""
+        job = entry.job()
+        if entry.state not in {State.READY, State.BLOCKED}:
+            return job
+        policy = self.policies.get(entry.queue, QueuePolicy())
+        return replace(job, effective_priority=effective(entry.waiting, policy, self.now))
+
+    def line_up(self, queue: str | None, limit: int) -> list[Entry]:
+        """Return the ready jobs in the order in which a worker of all queues would take them."""
+        waiting = [e.waiting for e in self.found(State.READY) if queue in {None, e.queue}]
+        serving = Serving(tuple({job.queue for job in waiting}))
+        turns = next_jobs(waiting, serving, Demand(limit), self.policies, self.now, {})
+        return [self.jobs[turn.id] for turn in turns]
 
     # --- Waiting ---------------------------------------------------------------------------
 

@@ -36,9 +36,9 @@ LABELS = (
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
 WHOLE = {
-    **dict.fromkeys(("job_stale", "job_held", "workers_busy"), {"r"}),
-    **dict.fromkeys(LINES, {"line", "h"}),
-    "jobs_ahead": {"ahead"},
+    **dict.fromkeys(("job_stale", "job_held", "workers_busy"), ("r",)),
+    **dict.fromkeys(LINES, ("line", "h")),
+    "jobs_ahead": ("ahead",),
 }
 """What may be read whole: all that runs, and what the statement has already picked."""
 

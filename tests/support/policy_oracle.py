@@ -41,7 +41,7 @@ def next_jobs(
         for job in jobs
         if job.queue in serving.queues and serving.lowest <= job.priority <= serving.highest
     ]
-    urgency = {job: _effective(job, policies.get(job.queue, STRICT), now) for job in left}
+    urgency = {job: effective(job, policies.get(job.queue, STRICT), now) for job in left}
     taken: list[Waiting] = []
     while len(taken) < demand.count:
         allowed = [job for job in left if _has_room(job, demand, taken)]
@@ -60,7 +60,7 @@ def ranks(
     found = []
     for job in jobs:
         policy = policies.get(job.queue, STRICT)
-        found.append(0 if serving.weights or policy.weights else _effective(job, policy, now))
+        found.append(0 if serving.weights or policy.weights else effective(job, policy, now))
     return found
 
 
@@ -75,7 +75,8 @@ def aged(
     return priority
 
 
-def _effective(job: Waiting, policy: QueuePolicy, now: int) -> int:
+def effective(job: Waiting, policy: QueuePolicy, now: int) -> int:
+    """Return the priority that counts for a job whose time has come."""
     rule = policy.aging
     if rule is None:
         return job.priority
