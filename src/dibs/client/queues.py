@@ -49,7 +49,7 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        self.declared[check_name(name, "queue")] = QueuePolicy(aging, weights or {})
+        self.declared[check_name(name, "queue")] = _policy(aging, weights)
 
     def _configure(
         self, name: str, *, aging: Aging | None = None, weights: Mapping[int, int] | None = None
@@ -72,8 +72,7 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        policy = QueuePolicy(aging, weights or {})
-        return queues.queue_configure(check_name(name, "queue"), policy)
+        return queues.queue_configure(check_name(name, "queue"), _policy(aging, weights))
 
     def _reset(self, name: str) -> Operation[Queue]:
         """Return a queue to the policy that code declares, or to strict order.
@@ -103,3 +102,7 @@ class Queues:
     aget = async_face(_get)
     list = sync_face(_list)
     alist = async_face(_list)
+
+
+def _policy(aging: Aging | None, weights: Mapping[int, int] | None) -> QueuePolicy:
+    return QueuePolicy(aging, {} if weights is None else weights)

@@ -42,7 +42,7 @@ class QueuePolicy:
                 "{20: 8, 10: 4, 0: 1}"
             )
         checked = {
-            check_priority(level): check_weight(f"priority {level}", weight)
+            check_priority(level): check_weight(f"weights[{level:d}]", weight)
             for level, weight in self.weights.items()
         }
         ordered = dict(sorted(checked.items(), reverse=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from dibs.errors import ConfigurationError
@@ -54,32 +54,34 @@ def make_options(
     return WorkerOptions(
         _serving(sorted(own) if queues is None else queues, priorities),
         concurrency,
-        _reserve(reserve or {}, concurrency),
+        _reserve({} if reserve is None else reserve, concurrency),
         duration(grace, "grace") / SECOND,
         duration(poll, "poll", minimum=0.001) / SECOND,
     )
 
 
 def _serving(queues: Queues, priorities: Priorities | None) -> Serving:
-    if isinstance(queues, str):
-        raise ConfigurationError(f"queues={queues!r}: expected a list of names")
+    if isinstance(queues, str | bytes) or not isinstance(queues, Iterable):
+        raise ConfigurationError(
+            f"queues={queues!r}: expected a list of names, or weights by name, for example "
+            '["mail"] or {"mail": 3, "reports": 1}'
+        )
     names = tuple(dict.fromkeys(check_name(name, "queue") for name in queues))
     if not names:
-        raise ConfigurationError("queues=[]: expected at least one name")
+        raise ConfigurationError(f"queues={queues!r}: expected at least one name")
     weights = dict(queues) if isinstance(queues, Mapping) else {}
     for name, weight in weights.items():
-        check_weight(f"queue {name!r}", weight)
-    return Serving(names, weights, *_range(priorities or (None, None)))
+        check_weight(f"queues[{name!r}]", weight)
+    return Serving(names, weights, *_range((None, None) if priorities is None else priorities))
 
 
 def _range(priorities: Priorities) -> tuple[int, int]:
-    try:
-        first, last = priorities
-    except (TypeError, ValueError) as error:
+    if not isinstance(priorities, tuple | list) or len(priorities) != 2:
         raise ConfigurationError(
             f"priorities={priorities!r}: expected the lowest and the highest, for example "
             "(10, None)"
-        ) from error
+        )
+    first, last = priorities
     lowest = PRIORITY_MIN if first is None else check_priority(first)
     highest = PRIORITY_MAX if last is None else check_priority(last)
     if lowest > highest:
@@ -94,15 +96,15 @@ def _reserve(reserve: Mapping[int, int], concurrency: int) -> dict[int, int]:
         raise ConfigurationError(
             f"reserve={reserve!r}: expected slots by priority, for example {{10: 2}}"
         )
-    for limit, slots in reserve.items():
+    checked = {check_priority(limit): slots for limit, slots in reserve.items()}
+    for limit, slots in checked.items():
         if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
             raise ConfigurationError(
-                f"reserve for priority {limit}={slots!r}: expected a positive number of slots"
+                f"reserve[{limit}]={slots!r}: expected a positive number of slots"
             )
-    checked = {check_priority(limit): slots for limit, slots in reserve.items()}
     if sum(checked.values()) >= concurrency:
         raise ConfigurationError(
-            f"reserve={dict(reserve)!r} with concurrency={concurrency}: at least one slot must be "
+            f"reserve={checked!r} with concurrency={concurrency}: at least one slot must be "
             "left for all; a worker for urgent jobs alone is made with priorities="
         )
     return checked
