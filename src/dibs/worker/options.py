@@ -51,10 +51,11 @@ def make_options(
         )
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency!r}: expected a positive integer")
+    serving = _serving(sorted(own) if queues is None else queues, priorities)
     return WorkerOptions(
-        _serving(sorted(own) if queues is None else queues, priorities),
+        serving,
         concurrency,
-        _reserve({} if reserve is None else reserve, concurrency),
+        _reserve({} if reserve is None else reserve, concurrency, serving.highest),
         duration(grace, "grace") / SECOND,
         duration(poll, "poll", minimum=0.001) / SECOND,
     )
@@ -91,7 +92,7 @@ def _range(priorities: Priorities) -> tuple[int, int]:
     return lowest, highest
 
 
-def _reserve(reserve: Mapping[int, int], concurrency: int) -> dict[int, int]:
+def _reserve(reserve: Mapping[int, int], concurrency: int, highest: int) -> dict[int, int]:
     if not isinstance(reserve, Mapping):
         raise ConfigurationError(
             f"reserve={reserve!r}: expected slots by priority, for example {{10: 2}}"
@@ -101,6 +102,11 @@ def _reserve(reserve: Mapping[int, int], concurrency: int) -> dict[int, int]:
         if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
             raise ConfigurationError(
                 f"reserve[{limit}]={slots!r}: expected a positive number of slots"
+            )
+        if limit > highest:
+            raise ConfigurationError(
+                f"reserve={checked!r} with priorities up to {highest}: the slots for priority "
+                f"{limit} would never run a job"
             )
     if sum(checked.values()) >= concurrency:
         raise ConfigurationError(
