@@ -51,7 +51,7 @@ def _row(queue: Queue) -> tuple[object, ...]:
 @click.option("--strict", is_flag=True, help="Strictly by priority.")
 @click.option("--aging", is_flag=True, help="Let waiting jobs gain priority.")
 @click.option("--after", type=Seconds(), metavar="S", help="Aging: seconds until the first step.")
-@click.option("--every", type=Seconds(), metavar="S", help="Aging: seconds between two steps.")
+@click.option("--every", type=Seconds(1e-6), metavar="S", help="Aging: seconds between two steps.")
 @click.option("--step", type=WholeNumber(min=1), metavar="N", help="Aging: gained with each step.")
 @click.option("--ceiling", type=priority, metavar="P", help="Aging: no job ages beyond it.")
 @click.option(
