@@ -80,7 +80,7 @@ class Queues:
         Raises:
             InvalidJobError: something that can't be a queue's name.
         """
-        return queues.queue_configure(check_name(name, "queue"), None)
+        return queues.queue_reset(check_name(name, "queue"))
 
     def _get(self, name: str) -> Operation[Queue]:
         """Return a queue with its policy; strict where nobody said anything.
