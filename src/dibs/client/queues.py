@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dibs.client.faces import async_face, sync_face
 from dibs.model.aging import Aging
-from dibs.model.job import check_name
+from dibs.model.job import ByPriority, check_name
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops import queues
 from dibs.store.ops.queues import Queue
@@ -31,11 +31,12 @@ class Queues:
         return self._client.store
 
     def declare(
-        self, name: str, *, aging: Aging | None = None, weights: Mapping[int, int] | None = None
+        self, name: str, *, aging: Aging | None = None, weights: ByPriority | None = None
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
 
-        What was configured while the system ran wins over it.
+        What was configured while the system ran wins over it. It stays stored when it is taken out
+        of the code; declare the queue without aging and weights to return it to strict order.
 
         Args:
             name: of the queue.
@@ -52,7 +53,7 @@ class Queues:
         self.declared[check_name(name, "queue")] = _policy(aging, weights)
 
     def _configure(
-        self, name: str, *, aging: Aging | None = None, weights: Mapping[int, int] | None = None
+        self, name: str, *, aging: Aging | None = None, weights: ByPriority | None = None
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
 
@@ -104,5 +105,5 @@ class Queues:
     alist = async_face(_list)
 
 
-def _policy(aging: Aging | None, weights: Mapping[int, int] | None) -> QueuePolicy:
-    return QueuePolicy(aging, {} if weights is None else weights)
+def _policy(aging: Aging | None, weights: ByPriority | None) -> QueuePolicy:
+    return QueuePolicy(aging, {} if weights is None else cast("Mapping[int, int]", weights))

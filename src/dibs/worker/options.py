@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from dibs.errors import ConfigurationError
-from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, check_name, check_priority
+from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, ByPriority, check_name, check_priority
 from dibs.model.lines import Serving
 from dibs.model.shares import check_weight
 from dibs.model.times import SECOND, Duration, duration
@@ -34,7 +34,7 @@ def make_options(
     *,
     concurrency: int,
     priorities: Priorities | None,
-    reserve: Mapping[int, int] | None,
+    reserve: ByPriority | None,
     grace: Duration,
     poll: Duration,
 ) -> WorkerOptions:
@@ -92,7 +92,7 @@ def _range(priorities: Priorities) -> tuple[int, int]:
     return lowest, highest
 
 
-def _reserve(reserve: Mapping[int, int], concurrency: int, highest: int) -> dict[int, int]:
+def _reserve(reserve: ByPriority, concurrency: int, highest: int) -> dict[int, int]:
     if not isinstance(reserve, Mapping):
         raise ConfigurationError(
             f"reserve={reserve!r}: expected slots by priority, for example {{10: 2}}"
