@@ -15,7 +15,7 @@ from tests.conformance.working import working
 from tests.support.waiting import eventually
 
 NewApp = Callable[..., Dibs]
-AFTER = 0.2
+AFTER = 0.1
 """Seconds until a line counts as stalled."""
 
 
@@ -74,12 +74,12 @@ def held(new_app: NewApp, caplog: pytest.LogCaptureFixture) -> Held:
 def test_it_warns_once_in_a_period(held: Held):
     with held.busy():
         held.wait("waits", Priority.HIGH)
-        found = eventually(lambda: held.stalled(3), "three warnings")
+        found = eventually(lambda: held.stalled(2), "two warnings")
     for fields in found:
         assert set(fields) == {"queue", "priority", "seconds", "oldest_age"}
         assert (fields["queue"], fields["priority"]) == ("default", 10)
         assert AFTER <= fields["seconds"] <= fields["oldest_age"] + 0.1  # both are rounded
-    assert found[0]["oldest_age"] < found[1]["oldest_age"] < found[2]["oldest_age"]
+    assert found[0]["oldest_age"] < found[1]["oldest_age"]
     records = held.warnings()
     for one, other in pairwise(records):
         assert other.created - one.created >= AFTER * 0.9  # by another clock than the worker's
@@ -93,7 +93,7 @@ def test_only_of_lines_that_it_serves(held: Held):
         held.wait("below its range", -1)
         held.wait("above its range", 21)
         held.wait("in its range", 0)
-        eventually(lambda: held.stalled(3), "three warnings")
+        eventually(lambda: held.stalled(2), "two warnings")
         assert held.lines() == {("default", 0)}
 
 

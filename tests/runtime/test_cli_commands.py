@@ -206,7 +206,7 @@ class TestStats:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", ["worker", "enqueue", "jobs", "stats", "migrate"])
+    @pytest.mark.parametrize("command", ["worker", "enqueue", "jobs", "queues", "stats", "migrate"])
     def test_of_a_command(self, folder: Folder, command: str):
         ended = folder.run(command, "--help")
         assert (ended.code, ended.err) == (0, "")

@@ -24,25 +24,22 @@ def words(line: str) -> str:
 
 
 class TestQueues:
-    def test_for_people(self, shop: Folder, app: Dibs):
-        said = shop.shop("queues", "list")
+    def test_for_people(self, folder: Folder):
+        said = folder.shop("queues", "list")
         assert said.out == "every queue is strict: no policy was declared or configured\n"
-        said = shop.shop(
+        said = folder.shop(
             *CONFIGURE, "--after", 600, "--every", 0.5, "--step", 2, "--ceiling", "high",
             "--weight", "10=3", "--weight", "LOW=1",
         )  # fmt: skip
         policy = "aging: +2 after 600 s, then +2 every 0.5 s, up to 10; weights 10=3, 0=1"
         assert (said.code, said.out, said.err) == (0, f"queue mail: {policy}\n", "")
-        aging = Aging(after=600, every=0.5, step=2, ceiling=10)
-        assert app.queues.get("mail").policy == QueuePolicy(aging, {10: 3, 0: 1})
-        (line,) = [line for line in shop.shop("queues", "list").out.splitlines() if "mail" in line]
-        assert words(line).startswith(f"mail {policy} configure 2")
-        assert shop.shop("queues", "reset", "mail").out == "queue mail: strict\n"
-        assert app.queues.get("mail").configured is None
+        assert f"mail {policy} configure 2" in words(folder.shop("queues", "list").out)
+        assert folder.shop("queues", "reset", "mail").out == "queue mail: strict\n"
 
     def test_for_programs(self, shop: Folder, app: Dibs):
         app.queues.configure("mail", weights={0: 1})
         found = shop.shop(*CONFIGURE, "--aging", "--json").document
+        assert app.queues.get("mail").policy == QueuePolicy(Aging())
         aging = {"after": 600.0, "every": 60.0, "step": 1, "ceiling": 20}
         assert found["policy"] == found["configured"] == {"aging": aging, "weights": {}}
         assert (found["name"], found["declared"]) == ("mail", None)
@@ -68,14 +65,10 @@ class TestQueues:
         ([*CONFIGURE], "which policy? give --strict, or --aging, --weight or both of these"),
         ([*CONFIGURE, "--strict", "--aging"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--strict", "--weight", "10=1"], "--strict means neither aging nor weights"),
-        ([*CONFIGURE, "--strict", "--step", 2], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--weight", "10"], f"'--weight': '10': {PRIORITY}"),
         ([*CONFIGURE, "--weight", "x=2"], f"'--weight': 'x': {LEVELS}"),
         ([*CONFIGURE, "--weight", "10=0"], f"'--weight': '10=0': {WHOLE}"),
         ([*CONFIGURE, "--weight", "10=1", "--weight", "HIGH=2"], "10=1 and 10=2: give one"),
-        ([*CONFIGURE, "--ceiling", "TOP"], f"'--ceiling': 'TOP': {LEVELS}"),
-        ([*CONFIGURE, "--every", 0], "'--every': '0': expected seconds"),
-        (["queues", "configure", "--strict"], "QUEUE"),
         (["worker", "--queue", "mail=0"], f"'--queue': 'mail=0': {WHOLE}"),
         (["worker", "--queue", "mail=1.5"], f"'--queue': 'mail=1.5': {WHOLE}"),
         (["worker", "--queue", "mail=3", "--queue", "mail"], "mail=3 and mail: give one"),
@@ -93,6 +86,7 @@ def test_bad_usage(folder: Folder, arguments: list[Any], says: str):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        ([*CONFIGURE, "--every", 0], "aging every=0.0: expected at least 0.000001 seconds"),
         ([*CONFIGURE, "--step", 70_000], "aging step=70000: expected an integer from 1 to 65535"),
         (["queues", "configure", " mail", "--strict"], "queue=' mail': expected a name"),
         (["worker", "--min-priority", 20, "--max-priority", 10], "priorities=(20, 10)"),
@@ -160,9 +154,6 @@ class TestAgedJobs:
         listed = [words(line) for line in shop.shop("jobs", "list").out.splitlines()]
         assert [line for line in listed if line.startswith(f"{aged} ready note default 0→3 0/5")]
         assert [line for line in listed if line.startswith(f"{new} ready note default 1 0/5")]
-        ordered = shop.shop("jobs", "list", "--state", "ready", "--json").document
-        assert [(job["id"], job["effective_priority"]) for job in ordered] == [(aged, 3), (new, 1)]
         shown = shop.shop("jobs", "show", aged).out
         assert "\npriority      0→3\n" in shown
         assert "effective" not in shown
-        assert "\npriority      1\n" in shop.shop("jobs", "show", new).out

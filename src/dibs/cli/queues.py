@@ -60,10 +60,28 @@ def _row(queue: Queue) -> tuple[object, ...]:
 @click.argument("name", metavar="QUEUE")
 @click.option("--strict", is_flag=True, help="Strictly by priority.")
 @click.option("--aging", is_flag=True, help="Let waiting jobs gain priority.")
-@click.option("--after", type=Seconds(), metavar="S", help="Aging: seconds until the first step.")
-@click.option("--every", type=Seconds(1e-6), metavar="S", help="Aging: seconds between two steps.")
-@click.option("--step", type=WholeNumber(min=1), metavar="N", help="Aging: gained with each step.")
-@click.option("--ceiling", type=priority, metavar="P", help="Aging: no job ages beyond it.")
+@click.option(
+    "--after",
+    type=Seconds(),
+    metavar="S",
+    help="Aging: seconds until the first step. [default: 600]",
+)
+@click.option(
+    "--every",
+    type=Seconds(),
+    metavar="S",
+    help="Aging: seconds between two steps. [default: 60]",
+)
+@click.option(
+    "--step",
+    type=WholeNumber(min=1),
+    metavar="N",
+    help="Aging: gained with each step. [default: 1]",
+)
+@click.option(
+    "--ceiling", type=priority, metavar="P",
+    help="Aging: no job ages beyond it. [default: CRITICAL]",
+)  # fmt: skip
 @click.option(
     "--weight", "weights", type=weight_of_priority, multiple=True, metavar="P=N",
     help="The share of priority P and above, up to the next; may be given several times.",
@@ -74,9 +92,10 @@ def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[Weight[int]],
     as_json: bool, **steps: Any,
 ) -> None:  # fmt: skip
-    """Set the policy of QUEUE; every worker follows it at its next claim.
+    """Set the policy of QUEUE.
 
-    It wins over what the code declares, until `dibs queues reset`.
+    Every worker follows it at its next claim. It wins over what the code declares, until
+    `dibs queues reset`.
 
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
@@ -99,7 +118,10 @@ def configure(
 @json_option
 @click.pass_obj
 def reset(target: Target, name: str, as_json: bool) -> None:
-    """Return QUEUE to the policy that the code declares, or to strict order."""
+    """Return QUEUE to what the code declares.
+
+    Where it declares nothing, that is strict order.
+    """
     with target.database() as app:
         queue = app.queues.reset(name)
     _show(queue, as_json)

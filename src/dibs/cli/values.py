@@ -14,7 +14,7 @@ import click
 from dibs.cli.failures import Unusable
 from dibs.errors import DibsError
 from dibs.model.job import Priority, check_priority
-from dibs.model.times import in_seconds, to_micros
+from dibs.model.times import to_micros
 
 
 class WholeNumber(click.IntRange):
@@ -46,8 +46,7 @@ class Seconds(click.FloatRange):
             number = math.nan
         if not math.isfinite(number) or number < (self.min or 0):
             self.fail(
-                f"{value!r}: expected seconds, a finite number of at least "
-                f"{in_seconds(self.min or 0)}",
+                f"{value!r}: expected seconds, a finite number of at least {self.min:g}",
                 param, ctx,
             )  # fmt: skip
         return number
