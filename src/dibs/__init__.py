@@ -20,9 +20,11 @@ from dibs.explain.explanation import Explanation
 from dibs.insights import Stats
 from dibs.model.aging import Aging
 from dibs.model.job import DeadReason, Job, Priority, State
+from dibs.model.queues import QueuePolicy
 from dibs.model.retry import Backoff
 from dibs.model.returns import Cancel, Snooze
 from dibs.model.verdicts import Verdict
+from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
 
 __all__ = [
@@ -43,6 +45,8 @@ __all__ = [
     "JobStateError",
     "MissingDependencyError",
     "Priority",
+    "Queue",
+    "QueuePolicy",
     "SchemaError",
     "Snooze",
     "State",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 
 from dibs.client.client import Client
 from dibs.client.settings import make_settings
+from dibs.model.job import ByPriority
 from dibs.model.times import Duration
 from dibs.worker.options import Priorities, Queues, make_options
 from dibs.worker.worker import Worker
@@ -63,7 +64,7 @@ class Dibs(Client):
         *,
         concurrency: int = 10,
         priorities: Priorities | None = None,
-        reserve: Mapping[int, int] | None = None,
+        reserve: ByPriority | None = None,
         grace: Duration = 30,
         poll: Duration = 0.25,
     ) -> Worker:

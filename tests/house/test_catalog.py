@@ -28,7 +28,13 @@ from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
-from dibs.store.ops.queues import queue_configure, queue_declare, queue_get, queue_list
+from dibs.store.ops.queues import (
+    queue_configure,
+    queue_declare,
+    queue_get,
+    queue_list,
+    queue_reset,
+)
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
@@ -84,7 +90,8 @@ SAMPLES: list[Operation[Any]] = [
     job_reprioritize(1, 20),
     line_fronts(SERVING),
     queue_declare({"mail": STRICT}),
-    queue_configure("mail", None),
+    queue_configure("mail", STRICT),
+    queue_reset("mail"),
     queue_get("mail"),
     queue_list(),
     job_standing(1, 10),

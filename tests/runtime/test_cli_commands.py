@@ -250,7 +250,7 @@ class TestStats:
 
 class TestHelp:
     @pytest.mark.parametrize(
-        "command", ["worker", "enqueue", "jobs", "explain", "stats", "migrate"]
+        "command", ["worker", "enqueue", "jobs", "explain", "queues", "stats", "migrate"]
     )
     def test_of_a_command(self, folder: Folder, command: str):
         ended = folder.run(command, "--help")

@@ -145,7 +145,7 @@ class TestValues:
             ({"after": "10m"}, "aging after='10m': expected seconds or a timedelta"),
             ({"after": None}, "aging after=None: expected seconds or a timedelta"),
             ({"after": float("nan")}, "aging after=nan: expected a finite number"),
-            ({"every": 0}, "aging every=0: expected at least 1e-06 seconds"),
+            ({"every": 0}, "aging every=0: expected at least 0.000001 seconds"),
             ({"every": float("inf")}, "aging every=inf: expected a finite number"),
             ({"every": True}, "aging every=True: expected seconds or a timedelta"),
             ({"step": 0}, "aging step=0: expected an integer from 1 to 65535"),

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 SNIPPET = """
-from dibs import Dibs, Explanation, Handler, Job, Priority, State, Verdict
+from datetime import timedelta
+
+from dibs import (
+    Aging, Dibs, Explanation, Handler, Job, Priority, Queue, QueuePolicy, State, Verdict, Worker,
+)  # fmt: skip
 
 app = Dibs("sqlite:///shop.db")
 
@@ -40,13 +44,28 @@ def right() -> None:
     print(price, found, listed, ids, moved, app.stats().waiting)
 
 
+def right_policies() -> None:
+    aging = Aging(after=600, every=timedelta(minutes=1), step=1, ceiling=Priority.HIGH)
+    app.queues.declare("mail", aging=aging)
+    mail: Queue = app.queues.configure("mail", aging=aging, weights={20: 8, Priority.LOW: 1})
+    shares = {Priority.HIGH: 3, Priority.LOW: 1}
+    policy: QueuePolicy = app.queues.configure("mail", weights=shares).policy
+    listed: list[Queue] = app.queues.list()
+    share: int = app.queues.reset("mail").policy.weights[10]
+    gained: int = aging.effective(0, 720) + aging.effective(0, timedelta(minutes=12))
+    worker: Worker = app.worker({"mail": 3}, priorities=(10, None), reserve={Priority.HIGH: 2})
+    app.worker(["mail"], priorities=(None, Priority.HIGH), reserve=shares).run()
+    print(mail.declared, policy.aging, policy.strict, listed, share, gained, worker.queues)
+
+
 async def right_too() -> None:
     job: Job = await confirm.aenqueue(1, "a@example.com")
     await confirm.using(queue="now").aenqueue(order_id=1, email="a@example.com")
     found: Job = await app.jobs.aget(job.id)
     listed: list[Job] = await app.jobs.alist(queue="mail")
     await confirm(1, "a@example.com")
-    print(found, listed, (await app.astats()).waiting)
+    mail: Queue = await app.queues.aconfigure("mail", aging=Aging())
+    print(found, listed, mail, (await app.astats()).waiting)
 
 
 def wrong() -> None:
@@ -66,6 +85,26 @@ def wrong() -> None:
     text: str = app.jobs.get(7)  # error: assignment
     app.job(priority="high")  # error: call-overload
     print(price, text)
+
+
+def wrong_policies() -> None:
+    Aging(after="10m")  # error: arg-type
+    Aging(ceiling="HIGH")  # error: arg-type
+    Aging(before=600)  # error: call-arg
+    Aging().every = 5  # error: misc
+    app.queues.configure("mail", aging=600)  # error: arg-type
+    app.queues.configure("mail", Aging())  # error: call-arg,misc
+    app.queues.configure("mail", weights=[(10, 2)])  # error: arg-type
+    app.queues.declare("mail", weights={"HIGH": 2})  # error: dict-item,arg-type
+    app.queues.configure("mail").policy.weights[10] = 2  # error: index
+    app.worker(5)  # error: arg-type
+    app.worker({"mail": "3"})  # error: dict-item,arg-type
+    app.worker(priorities=10)  # error: arg-type
+    app.worker(priorities=(1, 2, 3))  # error: arg-type
+    app.worker(reserve={"HIGH": 2})  # error: dict-item,arg-type
+    app.worker(reserve=2)  # error: arg-type
+    policy: QueuePolicy = app.queues.get("mail")  # error: assignment
+    print(policy)
 
 
 async def wrong_too() -> None:

@@ -72,11 +72,11 @@ class TestRefusals:
             ({"aging": True}, "aging=True: expected an Aging"),
             ({"weights": 3}, "weights=3: expected weights by priority, for example {20: 8"),
             ({"weights": [1, 2]}, "weights=[1, 2]: expected weights by priority"),
-            ({"weights": {0: 0}}, "weight of priority 0=0: expected an integer from 1 to 1000000"),
-            ({"weights": {20: 2, 0: 1.5}}, "weight of priority 0=1.5: expected an integer"),
-            ({"weights": {0: "4"}}, "weight of priority 0='4': expected an integer"),
-            ({"weights": {0: True}}, "weight of priority 0=True: expected an integer"),
-            ({"weights": {5: WEIGHT_MAX + 1}}, "weight of priority 5=1000001: expected"),
+            ({"weights": {0: 0}}, "weights[0]=0: expected a weight, an integer from 1 to 1000000"),
+            ({"weights": {20: 2, 0: 1.5}}, "weights[0]=1.5: expected a weight, an integer"),
+            ({"weights": {0: "4"}}, "weights[0]='4': expected a weight, an integer"),
+            ({"weights": {0: True}}, "weights[0]=True: expected a weight, an integer"),
+            ({"weights": {5: WEIGHT_MAX + 1}}, "weights[5]=1000001: expected"),
         ],
     )
     def test_values_out_of_range_by_name(self, values: dict[str, object], words: str):

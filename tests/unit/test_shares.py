@@ -134,5 +134,5 @@ def test_weights_are_whole_numbers_up_to_a_million(weight: int):
 def test_bad_weights_are_refused_by_name(weight: object):
     with pytest.raises(ConfigurationError) as caught:
         check_weight("mail", weight)
-    expected = f"weight of mail={weight!r}: expected an integer from 1 to 1000000"
+    expected = f"mail={weight!r}: expected a weight, an integer from 1 to 1000000"
     assert str(caught.value) == expected

@@ -10,7 +10,14 @@ import click
 from dibs.cli.failures import Misuse
 from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.target import Target, app_option, url_option
-from dibs.cli.values import Seconds, Weight, WholeNumber, priority, weight_of_priority
+from dibs.cli.values import (
+    Seconds,
+    Weight,
+    WholeNumber,
+    as_dict,
+    priority,
+    weight_of_priority,
+)
 from dibs.model.aging import Aging
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops.queues import Queue
@@ -33,15 +40,18 @@ def list_queues(target: Target, as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        columns = ("queue", "policy", "declared in code", "configured", "changed")
+        columns = ("queue", "policy", "set by", "instead of", "changed")
         print_table(columns, (_row(queue) for queue in found))
     else:
         say("every queue is strict: no policy was declared or configured")
 
 
 def _row(queue: Queue) -> tuple[object, ...]:
-    told = (one and in_words(one) for one in (queue.declared, queue.configured))
-    return (queue.name, in_words(queue.policy), *told, queue.updated_at)
+    declared = queue.declared and in_words(queue.declared)
+    source, other = (
+        ("configure", declared) if queue.configured else ("code" if declared else "", "")
+    )
+    return (queue.name, in_words(queue.policy), source, other, queue.updated_at)
 
 
 @queues.command("configure")
@@ -50,10 +60,28 @@ def _row(queue: Queue) -> tuple[object, ...]:
 @click.argument("name", metavar="QUEUE")
 @click.option("--strict", is_flag=True, help="Strictly by priority.")
 @click.option("--aging", is_flag=True, help="Let waiting jobs gain priority.")
-@click.option("--after", type=Seconds(), metavar="S", help="Aging: seconds until the first step.")
-@click.option("--every", type=Seconds(), metavar="S", help="Aging: seconds between two steps.")
-@click.option("--step", type=WholeNumber(min=1), metavar="N", help="Aging: gained with each step.")
-@click.option("--ceiling", type=priority, metavar="P", help="Aging: no job ages beyond it.")
+@click.option(
+    "--after",
+    type=Seconds(),
+    metavar="S",
+    help="Aging: seconds until the first step. [default: 600]",
+)
+@click.option(
+    "--every",
+    type=Seconds(),
+    metavar="S",
+    help="Aging: seconds between two steps. [default: 60]",
+)
+@click.option(
+    "--step",
+    type=WholeNumber(min=1),
+    metavar="N",
+    help="Aging: gained with each step. [default: 1]",
+)
+@click.option(
+    "--ceiling", type=priority, metavar="P",
+    help="Aging: no job ages beyond it. [default: CRITICAL]",
+)  # fmt: skip
 @click.option(
     "--weight", "weights", type=weight_of_priority, multiple=True, metavar="P=N",
     help="The share of priority P and above, up to the next; may be given several times.",
@@ -64,18 +92,22 @@ def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[Weight[int]],
     as_json: bool, **steps: Any,
 ) -> None:  # fmt: skip
-    """Set the policy of QUEUE; every worker follows it at its next claim.
+    """Set the policy of QUEUE.
 
-    It wins over what the code declares, until `dibs queues reset`.
+    Every worker follows it at its next claim. It wins over what the code declares, until
+    `dibs queues reset`.
 
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
     given = {option: value for option, value in steps.items() if value is not None}
-    if strict == bool(aging or given or weights):
-        raise Misuse("say either --strict, or what else it shall be: --aging or --weight")
+    if not (strict or aging or given or weights):
+        raise Misuse("which policy? give --strict, or --aging, --weight or both of these")
+    if strict and (aging or given or weights):
+        raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
     ages = Aging(**given) if aging or given else None
+    shares = as_dict("--weight", weights)
     with target.database() as app:
-        queue = app.queues.configure(name, aging=ages, weights=dict(weights))
+        queue = app.queues.configure(name, aging=ages, weights=shares)
     _show(queue, as_json)
 
 
@@ -86,7 +118,10 @@ def configure(
 @json_option
 @click.pass_obj
 def reset(target: Target, name: str, as_json: bool) -> None:
-    """Return QUEUE to the policy that the code declares, or to strict order."""
+    """Return QUEUE to what the code declares.
+
+    Where it declares nothing, that is strict order.
+    """
     with target.database() as app:
         queue = app.queues.reset(name)
     _show(queue, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -51,6 +52,9 @@ class Seconds(click.FloatRange):
         return number
 
 
+DIGITS = 18
+"""A longer number is a slip of the finger wherever a weight or a count is meant."""
+
 JOB_ID = WholeNumber(min=1, max=2**63 - 1)
 
 
@@ -70,6 +74,7 @@ def priority(value: str) -> int:
 
 
 Key = TypeVar("Key")
+Number = TypeVar("Number", int, int | None)
 Weight = tuple[Key, int]
 
 
@@ -79,20 +84,55 @@ def weight_of_priority(value: str) -> Weight[int]:
     Raises:
         BadParameter: something else.
     """
-    level, number = _split(value)
-    if number is None:
+    level, _, number = value.rpartition("=")
+    if not _is_number(number) or not level:
         raise click.BadParameter(f"{value!r}: expected a priority and a number, as in 10=2")
-    return priority(level), number
+    return priority(level), _positive(value, number)
 
 
-def weight_of_queue(value: str) -> Weight[str] | tuple[str, None]:
-    """Return a queue's name and its weight, written as `mail=3`; None where it is only the name."""
-    return _split(value)
+def weight_of_queue(value: str) -> tuple[str, int | None]:
+    """Return a queue's name and its weight, written as `mail=3`; None where it is only the name.
 
-
-def _split(value: str) -> tuple[str, int] | tuple[str, None]:
+    Raises:
+        BadParameter: the weight is below 1 or no whole number.
+    """
     name, _, number = value.rpartition("=")
-    return (name, int(number)) if name and number.isdecimal() else (value, None)
+    return (name, _positive(value, number)) if name and _is_number(number) else (value, None)
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a number is meant; what else follows a = belongs to the name before it."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _positive(value: str, number: str) -> int:
+    if not number.isdecimal() or len(number) > DIGITS or not int(number):
+        raise click.BadParameter(f"{value!r}: expected a whole number from 1 behind the =")
+    return int(number)
+
+
+def as_dict(option: str, pairs: Iterable[tuple[Key, Number]]) -> dict[Key, Number]:
+    """Return what an option said that was given several times.
+
+    Raises:
+        BadParameter: it contradicts itself.
+    """
+    found: dict[Key, Number] = {}
+    for key, number in pairs:
+        if found.setdefault(key, number) != number:
+            raise click.BadParameter(
+                f"{as_pair(key, found[key])} and {as_pair(key, number)}: give one of them",
+                param_hint=f"'{option}'",
+            )
+    return found
+
+
+def as_pair(key: object, number: int | None) -> str:
+    """Return a key and its number as they are written on a command line."""
+    return str(key) if number is None else f"{key}={number}"
 
 
 def moment(value: str) -> datetime:

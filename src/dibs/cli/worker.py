@@ -13,7 +13,15 @@ import click
 from dibs.app import Dibs
 from dibs.cli.failures import FAILED, failure_of
 from dibs.cli.target import Target, app_option
-from dibs.cli.values import Seconds, WholeNumber, priority, weight_of_priority, weight_of_queue
+from dibs.cli.values import (
+    Seconds,
+    WholeNumber,
+    as_dict,
+    as_pair,
+    priority,
+    weight_of_priority,
+    weight_of_queue,
+)
 from dibs.telemetry import LogFormat, configure_logging
 from dibs.worker.link import ChildLink
 
@@ -30,7 +38,7 @@ def _default(option: str) -> Any:
 @click.command()
 @app_option
 @click.option(
-    "--queue", "queues", multiple=True, metavar="NAME[=WEIGHT]",
+    "--queue", "queues", type=weight_of_queue, multiple=True, metavar="NAME[=WEIGHT]",
     help="Serve this queue; may be given several times. With weights they take turns in "
     "proportion. [default: those of the handlers]",
 )  # fmt: skip
@@ -41,7 +49,7 @@ def _default(option: str) -> Any:
 @click.option("--min-priority", type=priority, metavar="P", help="Take only jobs from P up.")
 @click.option("--max-priority", type=priority, metavar="P", help="Take only jobs up to P.")
 @click.option(
-    "--reserve", multiple=True, metavar="P=N",
+    "--reserve", type=weight_of_priority, multiple=True, metavar="P=N",
     help="Keep N slots for jobs from priority P up; may be given several times.",
 )  # fmt: skip
 @click.option(
@@ -91,12 +99,12 @@ def worker(
 
 def _lines(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return which lines the options name, as `app.worker` takes them."""
-    queues = dict(map(weight_of_queue, options["queues"]))
-    if any(queues.values()):
-        queues = {name: 1 if weight is None else weight for name, weight in queues.items()}
+    queues = as_dict("--queue", options["queues"])
+    weighted = any(queues.values())
+    weights = {name: weight or 1 for name, weight in queues.items()}
     return {
-        "queues": (queues if any(queues.values()) else list(queues)) or None,
-        "reserve": dict(map(weight_of_priority, options["reserve"])),
+        "queues": (weights if weighted else list(queues)) or None,
+        "reserve": as_dict("--reserve", options["reserve"]),
     }
 
 
@@ -142,7 +150,7 @@ def _arguments(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(value, tuple):
-            yield from (f"{flag.removesuffix('s')}={one}" for one in value)
+            yield from (f"{flag.removesuffix('s')}={as_pair(*one)}" for one in value)
         elif value is True:
             yield flag
         elif value is not False and value is not None:

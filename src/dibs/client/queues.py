@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dibs.client.faces import async_face, sync_face
 from dibs.model.aging import Aging
-from dibs.model.job import check_name
+from dibs.model.job import ByPriority, check_name
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops import queues
 from dibs.store.ops.queues import Queue
@@ -31,11 +31,12 @@ class Queues:
         return self._client.store
 
     def declare(
-        self, name: str, *, aging: Aging | None = None, weights: Mapping[int, int] | None = None
+        self, name: str, *, aging: Aging | None = None, weights: ByPriority | None = None
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
 
-        What was configured while the system ran wins over it.
+        What was configured while the system ran wins over it. It stays stored when it is taken out
+        of the code; declare the queue without aging and weights to return it to strict order.
 
         Args:
             name: of the queue.
@@ -49,10 +50,10 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        self.declared[check_name(name, "queue")] = QueuePolicy(aging, weights or {})
+        self.declared[check_name(name, "queue")] = _policy(aging, weights)
 
     def _configure(
-        self, name: str, *, aging: Aging | None = None, weights: Mapping[int, int] | None = None
+        self, name: str, *, aging: Aging | None = None, weights: ByPriority | None = None
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
 
@@ -72,8 +73,7 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        policy = QueuePolicy(aging, weights or {})
-        return queues.queue_configure(check_name(name, "queue"), policy)
+        return queues.queue_configure(check_name(name, "queue"), _policy(aging, weights))
 
     def _reset(self, name: str) -> Operation[Queue]:
         """Return a queue to the policy that code declares, or to strict order.
@@ -81,7 +81,7 @@ class Queues:
         Raises:
             InvalidJobError: something that can't be a queue's name.
         """
-        return queues.queue_configure(check_name(name, "queue"), None)
+        return queues.queue_reset(check_name(name, "queue"))
 
     def _get(self, name: str) -> Operation[Queue]:
         """Return a queue with its policy; strict where nobody said anything.
@@ -103,3 +103,7 @@ class Queues:
     aget = async_face(_get)
     list = sync_face(_list)
     alist = async_face(_list)
+
+
+def _policy(aging: Aging | None, weights: ByPriority | None) -> QueuePolicy:
+    return QueuePolicy(aging, {} if weights is None else cast("Mapping[int, int]", weights))

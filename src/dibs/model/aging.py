@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from dibs.errors import ConfigurationError
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, Priority
-from dibs.model.times import SECOND, Duration, duration
+from dibs.model.times import SECOND, Duration, duration, in_seconds
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -49,19 +49,19 @@ class Aging:
             object.__setattr__(self, f"_{name}", micros)
         _check("step", self.step, 1, PRIORITY_MAX - PRIORITY_MIN)
         _check("ceiling", self.ceiling, PRIORITY_MIN, PRIORITY_MAX)
-        object.__setattr__(self, "ceiling", int(self.ceiling))
+        for name in ("step", "ceiling"):
+            object.__setattr__(self, name, int(getattr(self, name)))
 
     def __str__(self) -> str:
         """Say it in words."""
-        after, every = (micros / SECOND for micros in self._micros)
-        return (
-            f"aging: after {after:g} s, then every {every:g} s, {self.step} more, "
-            f"up to {self.ceiling}"
-        )
+        after, every = (in_seconds(micros / SECOND) for micros in self._micros)
+        gain = f"+{self.step}"
+        return f"aging: {gain} after {after} s, then {gain} every {every} s, up to {self.ceiling}"
 
-    def effective(self, priority: int, waited: timedelta) -> int:
+    def effective(self, priority: int, waited: Duration) -> int:
         """Return the priority that counts after a job has `waited` since its scheduled_at."""
-        return self.at(priority, waited // _MICROSECOND)
+        delta = waited if isinstance(waited, timedelta) else timedelta(seconds=waited)
+        return self.at(priority, delta // _MICROSECOND)
 
     def at(self, priority: int, waited: int) -> int:
         """Return the priority that counts after `waited` microseconds."""

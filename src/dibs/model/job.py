@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -27,6 +28,10 @@ class Priority(IntEnum):
     """Payments, important mail."""
     CRITICAL = 20
     """Password resets, security alerts."""
+
+
+ByPriority = Mapping[int, int] | Mapping[Priority, int]
+"""A count or weight for each priority; keys that are all of `Priority` have a type of their own."""
 
 
 class State(StrEnum):

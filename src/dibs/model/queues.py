@@ -6,14 +6,31 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from dibs.errors import ConfigurationError
 from dibs.model.aging import Aging
 from dibs.model.job import check_priority
 from dibs.model.shares import check_weight
 from dibs.model.times import SECOND
+
+
+class Weights(dict[int, int]):
+    """Weights by level, the highest first; they can be copied, sent and shown, but not changed."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a policy cannot be changed; make another, and configure the queue with it")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """Return the same for equal weights."""
+        return hash(tuple(self.items()))
+
+    def __reduce__(self) -> tuple[type[Weights], tuple[dict[int, int]]]:
+        """Make copies in one piece, not item by item."""
+        return Weights, (dict(self),)
 
 
 @dataclass(frozen=True)
@@ -42,11 +59,11 @@ class QueuePolicy:
                 "{20: 8, 10: 4, 0: 1}"
             )
         checked = {
-            check_priority(level): check_weight(f"priority {level}", weight)
+            check_priority(level): check_weight(f"weights[{level:d}]", weight)
             for level, weight in self.weights.items()
         }
-        ordered = dict(sorted(checked.items(), reverse=True))
-        object.__setattr__(self, "weights", MappingProxyType(ordered))
+        ordered = Weights(sorted(checked.items(), reverse=True))
+        object.__setattr__(self, "weights", ordered)
 
     @property
     def strict(self) -> bool:

@@ -46,13 +46,13 @@ def next_share(credit: dict[K, int], weights: Mapping[K, int], working: Iterable
 
 
 def check_weight(name: str, weight: object) -> int:
-    """Return a weight.
+    """Return a weight that was given as `name`.
 
     Raises:
         ConfigurationError: not an integer from 1 to a million.
     """
     if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= WEIGHT_MAX:
         raise ConfigurationError(
-            f"weight of {name}={weight!r}: expected an integer from 1 to {WEIGHT_MAX}"
+            f"{name}={weight!r}: expected a weight, an integer from 1 to {WEIGHT_MAX}"
         )
     return weight

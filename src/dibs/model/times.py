@@ -48,6 +48,11 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+def in_seconds(seconds: float) -> str:
+    """Return a number of seconds for people, to the microsecond, and never as 1e-06."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
 def duration(value: Duration, name: str, *, minimum: float = 0.0) -> int:
     """Return a duration, given in seconds or as a timedelta, in microseconds.
 
@@ -64,7 +69,9 @@ def duration(value: Duration, name: str, *, minimum: float = 0.0) -> int:
             f"{name}={value!r}: expected a finite number of seconds, at most {LONGEST.days} days"
         ) from error
     if delta < timedelta(seconds=minimum):
-        raise ConfigurationError(f"{name}={value!r}: expected at least {minimum:g} seconds")
+        raise ConfigurationError(
+            f"{name}={value!r}: expected at least {in_seconds(minimum)} seconds"
+        )
     if delta > LONGEST:
         raise ConfigurationError(f"{name}={value!r}: expected at most {LONGEST.days} days")
     return delta // _MICROSECOND

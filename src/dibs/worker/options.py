@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from dibs.errors import ConfigurationError
-from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, check_name, check_priority
+from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, ByPriority, check_name, check_priority
 from dibs.model.lines import Serving
 from dibs.model.shares import check_weight
 from dibs.model.times import SECOND, Duration, duration
@@ -34,7 +34,7 @@ def make_options(
     *,
     concurrency: int,
     priorities: Priorities | None,
-    reserve: Mapping[int, int] | None,
+    reserve: ByPriority | None,
     grace: Duration,
     poll: Duration,
 ) -> WorkerOptions:
@@ -51,35 +51,38 @@ def make_options(
         )
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigurationError(f"concurrency={concurrency!r}: expected a positive integer")
+    serving = _serving(sorted(own) if queues is None else queues, priorities)
     return WorkerOptions(
-        _serving(sorted(own) if queues is None else queues, priorities),
+        serving,
         concurrency,
-        _reserve(reserve or {}, concurrency),
+        _reserve({} if reserve is None else reserve, concurrency, serving.highest),
         duration(grace, "grace") / SECOND,
         duration(poll, "poll", minimum=0.001) / SECOND,
     )
 
 
 def _serving(queues: Queues, priorities: Priorities | None) -> Serving:
-    if isinstance(queues, str):
-        raise ConfigurationError(f"queues={queues!r}: expected a list of names")
+    if isinstance(queues, str | bytes) or not isinstance(queues, Iterable):
+        raise ConfigurationError(
+            f"queues={queues!r}: expected a list of names, or weights by name, for example "
+            '["mail"] or {"mail": 3, "reports": 1}'
+        )
     names = tuple(dict.fromkeys(check_name(name, "queue") for name in queues))
     if not names:
-        raise ConfigurationError("queues=[]: expected at least one name")
+        raise ConfigurationError(f"queues={queues!r}: expected at least one name")
     weights = dict(queues) if isinstance(queues, Mapping) else {}
     for name, weight in weights.items():
-        check_weight(f"queue {name!r}", weight)
-    return Serving(names, weights, *_range(priorities or (None, None)))
+        check_weight(f"queues[{name!r}]", weight)
+    return Serving(names, weights, *_range((None, None) if priorities is None else priorities))
 
 
 def _range(priorities: Priorities) -> tuple[int, int]:
-    try:
-        first, last = priorities
-    except (TypeError, ValueError) as error:
+    if not isinstance(priorities, tuple | list) or len(priorities) != 2:
         raise ConfigurationError(
             f"priorities={priorities!r}: expected the lowest and the highest, for example "
             "(10, None)"
-        ) from error
+        )
+    first, last = priorities
     lowest = PRIORITY_MIN if first is None else check_priority(first)
     highest = PRIORITY_MAX if last is None else check_priority(last)
     if lowest > highest:
@@ -89,20 +92,25 @@ def _range(priorities: Priorities) -> tuple[int, int]:
     return lowest, highest
 
 
-def _reserve(reserve: Mapping[int, int], concurrency: int) -> dict[int, int]:
+def _reserve(reserve: ByPriority, concurrency: int, highest: int) -> dict[int, int]:
     if not isinstance(reserve, Mapping):
         raise ConfigurationError(
             f"reserve={reserve!r}: expected slots by priority, for example {{10: 2}}"
         )
-    for limit, slots in reserve.items():
+    checked = {check_priority(limit): slots for limit, slots in reserve.items()}
+    for limit, slots in checked.items():
         if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
             raise ConfigurationError(
-                f"reserve for priority {limit}={slots!r}: expected a positive number of slots"
+                f"reserve[{limit}]={slots!r}: expected a positive number of slots"
             )
-    checked = {check_priority(limit): slots for limit, slots in reserve.items()}
+        if limit > highest:
+            raise ConfigurationError(
+                f"reserve={checked!r} with priorities up to {highest}: the slots for priority "
+                f"{limit} would never run a job"
+            )
     if sum(checked.values()) >= concurrency:
         raise ConfigurationError(
-            f"reserve={dict(reserve)!r} with concurrency={concurrency}: at least one slot must be "
+            f"reserve={checked!r} with concurrency={concurrency}: at least one slot must be "
             "left for all; a worker for urgent jobs alone is made with priorities="
         )
     return checked

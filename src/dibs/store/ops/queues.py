@@ -45,11 +45,17 @@ def queue_declare(policies: Mapping[str, QueuePolicy]) -> Steps[None]:
 
 
 @operation()
-def queue_configure(name: str, policy: QueuePolicy | None) -> Steps[Queue]:
-    """Set the policy of a queue from now on; None returns to the declared one."""
-    configured = None if policy is None else policy_to_json(policy)
-    rows = yield Statement("queue_configure", {"name": name, "configured": configured}, alone=True)
-    return _queue(rows[0])
+def queue_configure(name: str, policy: QueuePolicy) -> Steps[Queue]:
+    """Set the policy of a queue from now on."""
+    configured = {"name": name, "configured": policy_to_json(policy)}
+    return _queue((yield Statement("queue_configure", configured, alone=True))[0])
+
+
+@operation()
+def queue_reset(name: str) -> Steps[Queue]:
+    """Return a queue to the policy that code declares; one that nobody configured is left alone."""
+    yield Statement("queue_reset", {"name": name})
+    return (yield from queue_get(name).steps())
 
 
 @operation(reads=True)

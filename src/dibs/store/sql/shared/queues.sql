@@ -1,9 +1,14 @@
 -- name: queue_configure
--- Set the policy of a queue; NULL returns to the declared one. Returns the queue.
+-- Set the policy of a queue. Returns the queue.
 INSERT INTO dibs_queues (name, configured, updated_at) VALUES (:name, :configured, :now)
 ON CONFLICT (name) DO UPDATE
 SET configured = excluded.configured, updated_at = excluded.updated_at
 RETURNING name, policy, declared, configured, updated_at;
+
+-- name: queue_reset
+-- Return a queue to the declared policy, if another is configured.
+UPDATE dibs_queues SET configured = NULL, updated_at = :now
+WHERE name = :name AND configured IS NOT NULL;
 
 -- name: queue_get
 -- A queue with its policy, if it ever had one.
