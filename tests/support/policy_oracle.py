@@ -14,7 +14,7 @@ from dibs.model.lines import Demand, Serving
 from dibs.model.queues import QueuePolicy
 
 STRICT = QueuePolicy()
-Owed = dict[tuple[Any, ...], int]
+Owed = dict[tuple[Any, ...], Any]
 """What weights still owe, to ("queue", name) and to ("level", queue, priority)."""
 
 
@@ -43,6 +43,10 @@ def next_jobs(
     ]
     urgency = {job: effective(job, policies.get(job.queue, STRICT), now) for job in left}
     taken: list[Waiting] = []
+    _forget(owed, ("queue",), serving.weights)
+    for queue in {job.queue for job in left if _has_room(job, demand, taken)}:
+        if weights := policies.get(queue, STRICT).weights:
+            _forget(owed, ("level", queue), weights)
     while len(taken) < demand.count:
         allowed = [job for job in left if _has_room(job, demand, taken)]
         if not allowed:
@@ -56,12 +60,11 @@ def next_jobs(
 def ranks(
     jobs: Iterable[Waiting], serving: Serving, policies: Mapping[str, QueuePolicy], now: int
 ) -> list[int]:
-    """Return what decides among jobs that are held: urgency, where no weights stand above it."""
-    found = []
-    for job in jobs:
-        policy = policies.get(job.queue, STRICT)
-        found.append(0 if serving.weights or policy.weights else effective(job, policy, now))
-    return found
+    """Return what decides among jobs that are held: urgency, where no weights have a say."""
+    jobs = list(jobs)
+    queues = {job.queue for job in jobs}
+    weighted = serving.weights or any(policies.get(queue, STRICT).weights for queue in queues)
+    return [0 if weighted else effective(job, policies.get(job.queue, STRICT), now) for job in jobs]
 
 
 def aged(
@@ -122,6 +125,17 @@ def _choose(
 def _level(job: Waiting, weights: Mapping[int, int]) -> int:
     """Return the level next below a job, or the lowest for those below all."""
     return max((level for level in weights if level <= job.priority), default=min(weights))
+
+
+def _forget(owed: Owed, whose: tuple[str, ...], weights: Mapping[Any, int]) -> None:
+    """Drop what was owed under other weights."""
+    said = tuple(sorted(weights.items()))
+    if not said:
+        return
+    if owed.get(("weights", *whose), said) != said:
+        for key in [key for key in owed if key[: len(whose)] == whose]:
+            del owed[key]
+    owed["weights", *whose] = said
 
 
 def _serve(weights: Mapping[tuple[Any, ...], int], owed: Owed) -> tuple[Any, ...]:

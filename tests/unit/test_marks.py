@@ -123,3 +123,22 @@ def test_no_longer_than_one_sweep_from_front_to_front(
         if tells:
             marks.tell()
             told = True
+
+
+class TestWhatRanDry:
+    def test_is_to_be_looked_at_again_if_it_was_read_from_a_mark(self):
+        marks = used()
+        assert marks.use(100.0) != []
+        assert marks.note([], dry=True)
+        assert marks.use(100.0) == []
+        assert not marks.note([], dry=True)
+
+    def test_is_not_if_it_was_read_from_the_front(self):
+        marks = Marks()
+        marks.use(100.0)
+        assert not marks.note([turn(0, 50, 7)], dry=True)
+
+    def test_says_nothing_of_lines_that_nobody_wanted(self):
+        marks = used()
+        assert not marks.note([turn(0, 60, 8), turn(10, 1, 9)], dry=True, lowest=10)
+        assert marks.use(100.0) == [Mark("mail", 0, 60, 8)]

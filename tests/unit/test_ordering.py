@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dibs.model.aging import Aging
 from dibs.model.lines import Demand, Line, Pop, Serving, Turn, pops
-from dibs.model.ordering import Credit, order, rank
+from dibs.model.ordering import Credit, order, ranks
 from dibs.model.queues import QueuePolicy
 from dibs.model.times import SECOND, to_micros
 from tests.support import policy_oracle
@@ -112,8 +112,9 @@ class TestEveryPolicy:
             assert [Waiting(t.queue, t.priority, t.scheduled_at, t.job_id) for t in turns] == (
                 expected
             )
-            ranks = [rank(turn, serving, policies) for turn in turns]
-            assert ranks == policy_oracle.ranks(expected, serving, policies, NOW)
+            assert ranks(turns, serving, policies) == policy_oracle.ranks(
+                expected, serving, policies, NOW
+            )
             jobs = [job for job in jobs if job not in expected]
 
     @given(jobs_waiting, servings, demands, policies)
@@ -248,9 +249,18 @@ class TestWeightsAmongQueues:
             ("web", 10), ("mail", 20), ("web", 10), ("web", 10), ("mail", 0), ("mail", 20)
         ]  # fmt: skip
 
-    def test_whom_weights_let_in_rank_alike(self):
+    def test_where_weights_have_a_say_all_rank_alike(self):
         """Or what a worker holds would be sorted by urgency again."""
         serving = Serving(("mail", "web"))
         turns = order(lines(MAIL_AND_WEB), serving, Demand(9), WEIGHTED, NOW, {})
-        ranks = {(t.queue, t.priority): rank(t, serving, WEIGHTED) for t in turns}
-        assert ranks == {("mail", 20): 0, ("mail", 0): 0, ("web", 10): 10}
+        assert ranks(turns, serving, WEIGHTED) == [0] * 9
+        assert ranks(turns[5:8], serving, WEIGHTED) == [10, 10, 10]
+
+    def test_changed_weights_owe_nothing_of_before(self):
+        """It was counted in the units of those weights."""
+        jobs = [Waiting("mail", n % 2, n, n) for n in range(200)]
+        credit: Credit = {}
+        for weights in ({1: 1000, 0: 1000}, {1: 8, 0: 1}):
+            policies = {"mail": QueuePolicy(weights=weights)}
+            turns = order(lines(jobs), Serving(("mail",)), Demand(9), policies, NOW, credit)
+        assert [turn.priority for turn in turns].count(0) == 1

@@ -117,5 +117,5 @@ def test_rooms_are_what_is_left_below_each_limit(
     assert set(rooms) == set(reserve)
     for limit, left in rooms.items():
         kept = sum(slots for other, slots in reserve.items() if other >= limit)
-        used = sum(priority < limit for priority in running + held)
-        assert left == count + ahead - kept - used
+        used, waiting = (sum(p < limit for p in some) for some in (running, held))
+        assert left == count - kept - used + max(0, ahead - waiting)

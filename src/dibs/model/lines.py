@@ -71,6 +71,15 @@ class Demand:
         full = (limit for limit, room in self.below.items() if room <= 0)
         return max(full, default=PRIORITY_MIN)
 
+    def after(self, turns: Iterable[Turn]) -> Demand:
+        """Return what is still wanted after these turns."""
+        taken = [turn.priority for turn in turns]
+        rooms = {
+            limit: room - sum(priority < limit for priority in taken)
+            for limit, room in self.below.items()
+        }
+        return Demand(self.count - len(taken), rooms)
+
 
 class Pop(NamedTuple):
     """How many jobs are taken from the front of a line, and where that front was seen."""

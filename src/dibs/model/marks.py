@@ -3,8 +3,8 @@
 An engine that removes claimed jobs from its index later, as PostgreSQL does, reads all that was
 claimed since then whenever it starts at the front. A mark lets it start where the last claim
 ended. It is a hint and not the truth: jobs may still come in below it (given back, rescued, due in
-the past, committed late), so the front is read anew again and again, and at once when a line ran
-dry.
+the past, committed late), or be passed because somebody else had locked them. So the front is read
+anew again and again, and at once when a line ran dry.
 """
 
 from __future__ import annotations
@@ -53,19 +53,23 @@ class Marks:
             self._looked, self._told = now, False
         return list(self._marks.values())
 
-    def note(self, turns: Iterable[Turn], *, dry: bool, lowest: int = PRIORITY_MIN) -> None:
-        """Remember what was taken.
+    def note(self, turns: Iterable[Turn], *, dry: bool, lowest: int = PRIORITY_MIN) -> bool:
+        """Remember what was taken; return whether to look again, at the front of what ran dry.
 
         Args:
             turns: of a claim.
             dry: whether the lines had no more to give.
-            lowest: the lowest priority that was looked at. Default any.
+            lowest: the priority from which on they ran dry; what lies below may have more.
+                Default all did.
         """
+        marks = self._marks
         if dry:
-            self._marks = {line: mark for line, mark in self._marks.items() if line[1] < lowest}
-            return
+            self._marks = {line: mark for line, mark in marks.items() if line[1] < lowest}
+        unseen = len(self._marks) < len(marks)
         for turn in turns:
-            line = (turn.queue, turn.priority)
-            self._marks[line] = Mark(*line, turn.scheduled_at, turn.job_id)
+            if not dry or turn.priority < lowest:
+                line = (turn.queue, turn.priority)
+                self._marks[line] = Mark(*line, turn.scheduled_at, turn.job_id)
         if len(self._marks) > MOST:
             self._marks.clear()
+        return unseen

@@ -24,8 +24,8 @@ from dibs.model.lines import Demand, Line, Serving, Turn
 from dibs.model.merging import Merged, Shared, Source, Urgent
 from dibs.model.queues import STRICT, QueuePolicy
 
-Credit = dict[str, dict[Any, int]]
-"""What weights still owe: kept by a worker from one claim to the next."""
+Credit = dict[str, tuple[Mapping[Any, int], dict[Any, int]]]
+"""What weights still owe, with those weights: kept by a worker from one claim to the next."""
 
 _QUEUES = ""
 """Where the queues' own credit stands, beside that of each queue's levels."""
@@ -59,27 +59,24 @@ def order(
     source = _arrange(served, serving, policies, now, credit)
     if not demand.below:
         return list(islice(source, demand.count))
-    rooms = dict(demand.below)
-    lowest = demand.lowest
     turns: list[Turn] = []
-    while len(turns) < demand.count and source.peek(lowest) is not None:
-        turn = source.take()
-        turns.append(turn)
-        for limit in [limit for limit in rooms if turn.priority < limit]:
-            rooms[limit] -= 1
-            if not rooms[limit]:
-                lowest = max(lowest, limit)
+    while demand.count > 0 and source.peek(demand.lowest) is not None:
+        turns.append(source.take())
+        demand = demand.after(turns[-1:])
     return turns
 
 
-def rank(turn: Turn, serving: Serving, policies: Mapping[str, QueuePolicy]) -> int:
+def ranks(
+    turns: Sequence[Turn], serving: Serving, policies: Mapping[str, QueuePolicy]
+) -> list[int]:
     """Return what decides between jobs that a worker holds and those that it claims next.
 
-    One of a higher rank starts first. Whom weights let in all rank alike, or they would take
-    back by urgency what the weights gave.
+    One of a higher rank starts first. Where weights have a say all rank alike, or jobs would take
+    back by urgency what the weights gave to others.
     """
-    weighted = serving.weights or policies.get(turn.queue, STRICT).weights
-    return 0 if weighted else turn.effective
+    queues = {turn.queue for turn in turns}
+    weighted = serving.weights or any(policies.get(queue, STRICT).weights for queue in queues)
+    return [0 if weighted else turn.effective for turn in turns]
 
 
 def _arrange(
@@ -98,7 +95,7 @@ def _arrange(
         for queue, own in sorted(queues.items())
     }
     if serving.weights:
-        return Shared(sources, serving.weights, credit.setdefault(_QUEUES, {}))
+        return Shared(sources, serving.weights, _owed(credit, _QUEUES, serving.weights))
     if len(sources) == 1:
         return sources.popitem()[1]
     return Urgent([*sources.values()])
@@ -111,7 +108,14 @@ def _queue(lines: Sequence[Line], policy: QueuePolicy, now: int, credit: Credit)
     for line in sorted(lines, reverse=True, key=lambda line: line.priority):
         levels.setdefault(policy.level(line.priority), []).append(_turns(line, policy, now))
     sources = {level: Merged(own) for level, own in levels.items()}
-    return Shared(sources, policy.weights, credit.setdefault(lines[0].queue, {}))
+    return Shared(sources, policy.weights, _owed(credit, lines[0].queue, policy.weights))
+
+
+def _owed(credit: Credit, name: str, weights: Mapping[Any, int]) -> dict[Any, int]:
+    """Return what is owed under these weights; under others it was counted in other units."""
+    if name not in credit or credit[name][0] != weights:
+        credit[name] = (weights, {})
+    return credit[name][1]
 
 
 def _turns(line: Line, policy: QueuePolicy, now: int) -> Iterator[Turn]:

@@ -6,7 +6,7 @@ eight at most. Reserved slots of several limits add up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from dibs.model.job import PRIORITY_MIN
 from dibs.model.lines import Demand
@@ -44,7 +44,7 @@ class Slots:
         full = (limit for limit, most in self._most.items() if self._below[limit] >= most)
         self.lowest = max(full, default=PRIORITY_MIN)
 
-    def demand(self, count: int, ahead: int, held: Iterable[int]) -> Demand:
+    def demand(self, count: int, ahead: int, held: Collection[int]) -> Demand:
         """Return a demand for `count` jobs that leaves the reserved slots to the urgent.
 
         Args:
@@ -52,9 +52,9 @@ class Slots:
             ahead: how many may be held beyond the slots.
             held: the priorities of those that are.
         """
-        rooms = {limit: most + ahead - self._below[limit] for limit, most in self._most.items()}
-        if rooms:
-            for priority in held:
-                for limit in rooms:
-                    rooms[limit] -= priority < limit
+        rooms = {}
+        for limit, most in self._most.items():
+            # What is held takes none of the slots that are free: it would have started.
+            below = sum(priority < limit for priority in held)
+            rooms[limit] = most - self._below[limit] + max(0, ahead - below)
         return Demand(count, rooms)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dibs.client.handler import Handler
+from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, Outcome
 from dibs.model.lines import Demand
 from dibs.model.prefetch import OVERDUE, Prefetch
@@ -69,6 +70,8 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._prefetch = Prefetch(self._loop.time())
         self._buffer: deque[tuple[float, Claimed]] = deque()
+        self._highest = PRIORITY_MIN
+        """No job in the buffer has a higher priority."""
         self._running: dict[Key, _Run] = {}
         self._threads = ThreadExecutor(worker, self._ended)
         self._processes = ProcessExecutor(worker, self._ended)
@@ -82,11 +85,11 @@ class Dispatcher:
     def demand(self, most: int) -> Demand | None:
         """Return what to claim now, at most so many; None where a claim would not pay."""
         if room := self._room():
-            held = (job.priority for _, job in self._buffer)
+            held = [job.priority for _, job in self._buffer]
             return self._slots.demand(min(room, most), self._prefetch.allowed, held)
         if self._slots.free and self._buffer and not self._suspects:
             # Free, and of no use to what is held: reserved slots wait for the urgent alone.
-            return Demand(min(self._slots.free, most), {self._slots.lowest: 0})
+            return self._slots.demand(min(self._slots.free, most), 0, ())
         return None
 
     def _room(self) -> int:
@@ -94,7 +97,7 @@ class Dispatcher:
         if self._closed or self._suspects:
             return 0
         ahead = self._prefetch.allowed
-        room = self._slots.free + ahead - len(self._buffer)
+        room = self._slots.free + max(0, ahead - len(self._buffer))
         return room if room >= max(1, ahead // 2) else 0
 
     def held(self) -> set[Key]:
@@ -123,23 +126,31 @@ class Dispatcher:
             self._buffer = deque(heapq.merge(self._buffer, new, key=lambda held: -held[1].rank))
         else:
             self._buffer.extend(new)
+        self._highest = max(self._highest, *(job.priority for job in jobs))
         self._suspects += sum(map(self._suspect, jobs))
         if self._closed:  # the claim was under way when the worker was told to stop
             self.give_back()
         self._fill_slots()
 
     def give_back_overdue(self) -> None:
-        """Give the buffer back where it waits too long: slow jobs took the slots meanwhile."""
-        if self._suspects:
-            return  # it waits to be alone
-        if self._buffer and self._loop.time() - min(at for at, _ in self._buffer) > OVERDUE:
-            self._prefetch.reset(self._loop.time())
-            self.give_back()
+        """Give back what waits too long: slow jobs took the slots, or urgent ones passed it."""
+        if self._alone is not None or self._alone_by is not None or not self._buffer:
+            return  # the one in front waits to be alone
+        now = self._loop.time()
+        if now - self._buffer[0][0] > OVERDUE:
+            self._prefetch.reset(now)  # nothing started meanwhile: the rate was a bad promise
+        late = [job for at, job in self._buffer if now - at > OVERDUE]
+        if late:
+            self._buffer = deque(held for held in self._buffer if now - held[0] <= OVERDUE)
+            self._return(late)
 
     def give_back(self, *, but: int = 0) -> None:
         """Give back every claim that has not started, but the first so many."""
-        while len(self._buffer) > but:
-            _, job = self._buffer.pop()
+        late = [self._buffer.pop()[1] for _ in range(len(self._buffer) - but)]
+        self._return(late)
+
+    def _return(self, jobs: list[Claimed]) -> None:
+        for job in jobs:
             self._suspects -= self._suspect(job)
             self._settler.add(job, Interrupted())
         self._note_empty()
@@ -165,11 +176,14 @@ class Dispatcher:
         lowest = self._slots.lowest
         if self._buffer[0][1].priority >= lowest:
             return True
+        if lowest > self._highest:
+            return False
         for place, held in enumerate(self._buffer):
             if held[1].priority >= lowest:
                 del self._buffer[place]
                 self._buffer.appendleft(held)
                 return True
+        self._highest = lowest - 1
         return False
 
     def _start(self, run: _Run) -> None:
@@ -220,6 +234,7 @@ class Dispatcher:
     def _ended(self, job: Claimed, outcome: Outcome) -> None:
         if self._running.pop(key_of(job), None) is None:
             return  # it was interrupted, and given back already
+        free = self._slots.free
         self._slots.leave(job.priority)
         if self._suspect(job):
             self._suspects -= 1
@@ -228,7 +243,8 @@ class Dispatcher:
         self._settler.add(job, outcome)
         self._fill_slots()
         self._note_empty()
-        if self.on_room is not None and self._room():
+        # A slot that stays free is of no use to what is held: it is one for the urgent.
+        if self.on_room is not None and (self._slots.free > free or self._room()):
             self.on_room()
 
     def _note_empty(self) -> None:

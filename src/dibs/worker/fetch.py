@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
+from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, settle
 from dibs.model.lines import Serving
 from dibs.model.marks import Marks
@@ -119,16 +120,18 @@ class Fetcher(Service):
         if admit:
             self._admitted = now if found.admitted < demand.count else float("-inf")
         self._take(found.jobs, now)
-        waiting = len(found.turns) < demand.count
-        self._marks.note(found.turns, dry=waiting, lowest=demand.lowest)
+        left = demand.after(found.turns)
+        waiting = left.count > 0
+        unseen = self._marks.note(found.turns, dry=waiting, lowest=left.lowest)
         if self._watch is not None:
-            self._watch.idle(waiting)
+            # Where only the urgent are wanted, every commit would say that others wait.
+            self._watch.idle(waiting and left.lowest == PRIORITY_MIN)
         if question is not None:
             self._question = None
             if not question.cancelled():
-                question.set_result(quiet and not found.turns)
+                question.set_result(quiet and not found.turns and not unseen)
         if waiting:
-            return self._pause()
+            return 0.0 if unseen else self._pause()
         # Others took what stood there: they are quicker, so let them be.
         return 0.0 if found.jobs else CONTENDED_SECONDS
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dibs.model.lifecycle import Claim
 from dibs.model.lines import Demand, Line, Pop, Serving, Turn, pops
 from dibs.model.marks import Mark
-from dibs.model.ordering import Credit, order, rank
+from dibs.model.ordering import Credit, order, ranks
 from dibs.model.queues import QueuePolicy, policy_from_json
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
@@ -147,7 +146,7 @@ def job_claim(
     # What a head was when it was read does not matter: what is taken is what stands there then.
     above = serving.above(demand.lowest)
     front = yield from read_front(above, demand.count, demand.count, marks, alone=not admit)
-    owed = deepcopy(credit) if credit else {}
+    owed = {name: (weights, dict(own)) for name, (weights, own) in (credit or {}).items()}
     turns = front.order(serving, demand, owed)
     rows: Sequence[Row] = ()
     if turns:
@@ -160,10 +159,8 @@ def job_claim(
                 "ids": [turn.job_id for turn in turns],
             },
         )
-    jobs = [
-        Claimed._make((*row, rank(turn, serving, front.policies)))
-        for row, turn in _in_turn(rows, turns)
-    ]
+    rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
+    jobs = [Claimed._make((*row, rank[turn])) for row, turn in _in_turn(rows, turns)]
     return Found(jobs, admitted, turns, owed)
 
 

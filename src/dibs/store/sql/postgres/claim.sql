@@ -3,7 +3,7 @@
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads, of :kind alone where it is not NULL. Under strict order a queue's lines end
--- where :enough heads were found. A line in :marks is read from there on: what was claimed before
+-- where :enough heads were found. A line in :marks is read behind it: what was claimed before
 -- it stays in the index until a vacuum, and would be read again every time. Returns queue, priority,
 -- the heads as JSON, the queue's policy, and the time.
 -- A loose index scan: from each line to the next one below it, which is the highest that stands
@@ -40,7 +40,7 @@ WITH RECURSIVE mark AS MATERIALIZED (
             SELECT ARRAY[r.scheduled_at, r.job_id] FROM dibs_ready AS r
             WHERE r.queue = line.queue AND r.priority = next.priority
                 AND (r.scheduled_at, r.job_id)
-                    >= (COALESCE(m.scheduled_at, -9223372036854775808), COALESCE(m.job_id, 0))
+                    > (COALESCE(m.scheduled_at, -9223372036854775808), COALESCE(m.job_id, 0))
                 AND (
                     :kind::text IS NULL
                     OR :kind::text = (SELECT j.kind FROM dibs_jobs AS j WHERE j.id = r.job_id)
