@@ -63,6 +63,26 @@ class TestAhead:
             "of the turns are its level's." in found.lines
         )
 
+    def test_is_only_what_its_workers_take(self, shop: Shop):
+        shop.policy(QueuePolicy(weights={10: 8, 5: 2, 0: 1}), "weighted")
+        for queue in ("mail", "weighted"):
+            for priority in [10] * 5 + [5, 0]:
+                shop.add(priority, waited=60, queue=queue)
+        job, weighted = shop.add(0), shop.add(0, queue="weighted")
+        queues = ["mail", "weighted"]
+        shop.worker("urgent", queues=queues, lowest=10)
+        shop.worker("ignorant", queues=queues, kinds=["other"])
+        shop.worker("elsewhere", queues=["elsewhere"])
+        assert shop.explain(job).ahead == 7  # nobody takes it, so nobody tells
+        assert shop.explain(weighted).share == pytest.approx(1 / 11)
+        shop.worker("low", queues=queues, highest=5, slots=3)
+        found = shop.explain(job)
+        assert (found.ahead, found.ahead_in_line) == (2, 1)
+        assert found.verdict is Verdict.ABOUT_TO_START
+        assert shop.explain(weighted).share == pytest.approx(1 / 3)
+        shop.worker("all", queues=queues)
+        assert shop.explain(job).ahead == 7  # though one of the two takes no 10
+
     def test_is_counted_up_to_a_bound(self, shop: Shop):
         shop.worker(slots=0)
         for priority in (5, 5, 5, 0, 0):

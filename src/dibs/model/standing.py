@@ -7,13 +7,14 @@ from the rest: they can be counted in an index, without looking at each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from dibs.model.queues import QueuePolicy
 from dibs.model.times import SECOND
+from dibs.model.verdicts import Serves
 
 MINUTE = 60 * SECOND
 """What attempts are counted by, in microseconds."""
@@ -43,6 +44,18 @@ class Pace:
     """Of the job's own priority."""
     window: timedelta
     """Over how long that was: since the first minute with an end in it, at most five."""
+
+
+def within(priorities: Iterable[int], workers: Collection[Serves]) -> list[int]:
+    """Return the priorities inside the range of one of `workers`; all where there is none.
+
+    Who can run a job passes over the lines outside its own range, however urgent they are.
+    """
+    return [
+        priority
+        for priority in priorities
+        if not workers or any(one.lowest <= priority <= one.highest for one in workers)
+    ]
 
 
 def bounds(priorities: Iterable[int], policy: QueuePolicy, mine: Spot, now: int) -> list[Spot]:
