@@ -154,6 +154,18 @@ class TestInLine:
         ]
         assert "in more than about 3 s" in str(shop.explain(job, most=2))
 
+    def test_by_the_pace_of_the_lines_that_its_workers_take(self, shop: Shop):
+        shop.worker("urgent", lowest=10)
+        shop.worker("low", highest=5, slots=0)
+        shop.add(0)
+        minute = int(NOON.timestamp()) // 60 - 1
+        for priority, count in ((10, 6_000), (5, 60)):
+            row = (minute, "w", "mail", "note", priority, "completed", count, 0, 0)
+            raw(shop.url, f"INSERT INTO dibs_counters VALUES {row}")
+        found = shop.explain(shop.add(0))
+        assert (found.pace.queue, found.pace.line) == (101, 0)
+        assert (found.ahead, found.starts_in) == (1, timedelta(seconds=2))
+
     def test_where_nothing_moves(self, shop: Shop):
         shop.worker(slots=1)
         shop.add()

@@ -141,9 +141,9 @@ def pace_of(moved: Iterable[tuple[int, int, int]], priority: int, now: int) -> P
 def start_after(ahead: int, pace: Pace, share: float | None) -> timedelta | None:
     """Return in how long a job with so many ahead of it starts, about; None if nothing moves.
 
-    While more urgent ones wait, everybody who serves the queue works for them: so it is the pace
-    of the whole queue that counts, or its level's share of it, and the job's own start is one
-    more. Nobody knows who else will come.
+    While more urgent ones wait, everybody who can run them works for them: so it is the pace of
+    the queue that counts, as far as those who can run the job take its lines, or its level's share
+    of that. The job's own start is one more. Nobody knows who else will come.
     """
     speed = pace.queue * (1 if share is None else share)
     return timedelta(seconds=(ahead + 1) / speed) if speed else None
