@@ -65,8 +65,8 @@ class Shop:
     def explain(self, job: Job, **options: Any) -> Explanation:
         found: Explanation = self.face.jobs.explain(job.id, **options)
         assert json.loads(json.dumps(to_json(found)))["id"] == job.id
-        assert str(found) == "\n".join(found.lines)
-        assert found.lines[0].startswith(f"Job {job.id} ({job.kind}, queue {job.queue}) ")
+        assert str(found) == "\n".join(found.sentences)
+        assert found.sentences[0].startswith(f"Job {job.id} ({job.kind}, queue {job.queue}) ")
         return found
 
 

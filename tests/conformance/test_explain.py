@@ -23,7 +23,7 @@ class TestNobodyStartsIt:
         assert (found.state, found.verdict, found.obstacle) == (
             "ready", Verdict.NO_WORKERS, Verdict.NO_WORKERS
         )  # fmt: skip
-        assert found.lines == [
+        assert found.sentences == [
             f"Job {job.id} (note, queue mail) is ready: it has been waiting for a worker for "
             "12 min 5 s, since 2026-05-04 11:47:55Z.",
             "No worker is alive, so nobody starts it. Start one: "
@@ -52,10 +52,10 @@ class TestNobodyStartsIt:
         assert found.verdict is Verdict.KIND_UNKNOWN
         assert (
             "2 workers are alive, but none that serves queue mail knows the kind note."
-            in found.lines[1]
+            in found.sentences[1]
         )
-        assert "Worker a serves its queue, but does not know its kind." in found.lines
-        assert not any("Worker b" in line for line in found.lines)
+        assert "Worker a serves its queue, but does not know its kind." in found.sentences
+        assert not any("Worker b" in line for line in found.sentences)
 
     @pytest.mark.parametrize(
         ("lowest", "highest", "taken"),
@@ -67,9 +67,9 @@ class TestNobodyStartsIt:
         job = shop.add()
         found = shop.explain(job)
         assert found.verdict is Verdict.PRIORITY_OUT_OF_RANGE
-        assert "none that could run it takes priority 0" in found.lines[1]
-        assert f"dibs jobs reprioritize {job.id} --priority" in found.lines[1]
-        assert f"Worker a serves its queue, but takes priorities {taken} only." in found.lines
+        assert "none that could run it takes priority 0" in found.sentences[1]
+        assert f"dibs jobs reprioritize {job.id} --priority" in found.sentences[1]
+        assert f"Worker a serves its queue, but takes priorities {taken} only." in found.sentences
 
     def test_aging_brings_nobody_into_a_range(self, shop: Shop):
         shop.policy(QueuePolicy(Aging(after=1, every=1)))
@@ -80,9 +80,9 @@ class TestNobodyStartsIt:
     def test_many_workers_are_not_all_named(self, shop: Shop):
         for n in range(8):
             shop.worker(f"w{n}", kinds=["other"])
-        lines = shop.explain(shop.add()).lines
-        assert sum(line.startswith("Worker w") for line in lines) == 5
-        assert lines[-1] == "So it is with 3 more workers."
+        sentences = shop.explain(shop.add()).sentences
+        assert sum(one.startswith("Worker w") for one in sentences) == 5
+        assert sentences[-1] == "So it is with 3 more workers."
 
 
 class TestWhatIsScheduled:
@@ -94,13 +94,15 @@ class TestWhatIsScheduled:
         assert (found.due_in, found.waited) == (timedelta(minutes=3), None)
         assert (found.priority, found.effective_priority) == (3, 3)
         assert (found.ahead, found.starts_in) == (None, None)
-        assert found.lines[0].endswith("may start in 3 min, at 2026-05-04 12:03:00Z.")
-        assert "1 of 1 live worker can run it, with 2 of 2 slots free: w" in found.lines[-1]
+        assert found.sentences[0].endswith("may start in 3 min, at 2026-05-04 12:03:00Z.")
+        assert "1 of 1 live worker can run it, with 2 of 2 slots free: w" in found.sentences[-1]
 
     def test_and_nobody_would_start_it(self, shop: Shop):
         found = shop.explain(shop.add(waited=-180))
         assert (found.verdict, found.obstacle) == (Verdict.NOT_DUE, Verdict.NO_WORKERS)
-        assert found.lines[1].startswith("As things are, nobody would start it then. No worker is")
+        assert found.sentences[1].startswith(
+            "As things are, nobody would start it then. No worker is"
+        )
 
     def test_is_overdue_where_no_worker_makes_it_ready(self, shop: Shop):
         job = shop.add(waited=-60)
@@ -108,8 +110,10 @@ class TestWhatIsScheduled:
         found = shop.explain(job)
         assert (found.state, found.verdict) == (State.SCHEDULED, Verdict.NO_WORKERS)
         assert (found.due_in, found.waited) == (timedelta(minutes=-4), timedelta(minutes=4))
-        assert "has been due for 4 min" in found.lines[0]
-        assert found.lines[1].startswith("No worker is alive, so nobody makes it ready. Start one")
+        assert "has been due for 4 min" in found.sentences[0]
+        assert found.sentences[1].startswith(
+            "No worker is alive, so nobody makes it ready. Start one"
+        )
 
     def test_is_made_ready_where_one_lives(self, shop: Shop):
         job = shop.add(waited=-60)
@@ -117,7 +121,7 @@ class TestWhatIsScheduled:
         shop.worker()
         found = shop.explain(job)
         assert found.verdict is Verdict.MOVING
-        assert found.lines[1] == "A live worker makes it ready within about a second."
+        assert found.sentences[1] == "A live worker makes it ready within about a second."
         shop.do(job_promote())
         assert shop.explain(job).verdict is Verdict.ABOUT_TO_START
 
@@ -129,7 +133,7 @@ class TestWhatIsScheduled:
         run(face)
         found = face.jobs.explain(job.id)
         assert (found.state, found.attempt, found.error) == ("scheduled", 1, "no paper\nleft.")
-        assert found.lines[1] == "It has failed 1 time of 5; the last error: no paper left."
+        assert found.sentences[1] == "It has failed 1 time of 5; the last error: no paper left."
 
     def test_after_a_snooze(self, face: Face):
         job = face.handler(lambda: Snooze(600), kind="wait").enqueue()
@@ -151,7 +155,9 @@ class TestWhatIsBlocked:
         assert (found.state, found.verdict, found.reason) == (
             State.BLOCKED, Verdict.KIND_UNKNOWN, "kind:note"
         )  # fmt: skip
-        assert "is blocked (kind:note): a worker that took it from its line did" in found.lines[0]
+        assert (
+            "is blocked (kind:note): a worker that took it from its line did" in found.sentences[0]
+        )
         assert (found.ahead, found.waited) == (None, timedelta(minutes=1))
 
     def test_is_let_in_by_one_that_does(self, shop: Shop, job: Job):
@@ -159,7 +165,8 @@ class TestWhatIsBlocked:
         found = shop.explain(job)
         assert found.verdict is Verdict.MOVING
         assert (
-            found.lines[1] == "A live worker knows its kind and lets it in within about a second."
+            found.sentences[1]
+            == "A live worker knows its kind and lets it in within about a second."
         )
 
     def test_ages(self, shop: Shop, job: Job):
@@ -176,7 +183,7 @@ class TestWhatHasStarted:
         found = shop.explain(job)
         assert (found.state, found.verdict, found.worker) == ("running", Verdict.RUNNING, "w")
         assert (found.started_at, found.attempt, found.waited, found.pace) == (NOON, 1, None, None)
-        assert found.lines == [
+        assert found.sentences == [
             f"Job {job.id} (note, queue mail) is running: worker w started it 3 s ago, at "
             "2026-05-04 12:00:00Z, attempt 1 of 5."
         ]
@@ -217,7 +224,7 @@ class TestWhatHasStarted:
         shop.now += timedelta(days=2, hours=3, minutes=4)
         found = shop.explain(job)
         assert (found.state, found.verdict) == (State.CANCELLED, Verdict.ENDED)
-        assert found.lines[0].endswith(
+        assert found.sentences[0].endswith(
             "was called off before it started, 2 d 3 h ago, at 2026-05-04 12:00:00Z."
         )
 

@@ -47,7 +47,7 @@ class TestAhead:
         old, young = shop.add(0, waited=130), shop.add(9)
         found = shop.explain(old)
         assert (found.priority, found.effective_priority, found.ahead) == (0, 10, 0)
-        assert "Its priority is 0; having waited so long, it counts as 10." in found.lines
+        assert "Its priority is 0; having waited so long, it counts as 10." in found.sentences
         assert shop.explain(young).ahead == 1
 
     def test_under_weights_in_its_own_level(self, shop: Shop):
@@ -60,7 +60,7 @@ class TestAhead:
         assert (found.ahead, found.share) == (1, pytest.approx(1 / 7))
         assert (
             "1 job of its level is ahead of it, with another priority. By its queue's weights 14% "
-            "of the turns are its level's." in found.lines
+            "of the turns are its level's." in found.sentences
         )
 
     def test_is_only_what_its_workers_take(self, shop: Shop):
@@ -91,10 +91,10 @@ class TestAhead:
         assert [shop.explain(job, most=n).ahead for n in (1, 4, 5, 6)] == [1, 4, 5, 5]
         found = shop.explain(job, most=4)
         assert (found.ahead_more, found.ahead_in_line) == (True, None)
-        assert "More than 4 jobs of its queue are ahead of it." in found.lines
+        assert "More than 4 jobs of its queue are ahead of it." in found.sentences
         exact = shop.explain(job, most=5)
         assert (exact.ahead_more, exact.ahead_in_line) == (False, 2)
-        assert "5 jobs of its queue are ahead of it, 2 with the same priority." in exact.lines
+        assert "5 jobs of its queue are ahead of it, 2 with the same priority." in exact.sentences
 
     @pytest.mark.parametrize("most", [0, 1_000_001, True, "7", 2.0])
     def test_a_bad_bound_is_refused(self, shop: Shop, most: Any):
@@ -113,12 +113,14 @@ class TestInLine:
         ]  # fmt: skip
         found = shop.explain(second)
         assert (found.starts_in, found.candidates[0].free) == (timedelta(0), 2)
-        assert found.lines[1:3] == [
+        assert found.sentences[1:3] == [
             "A slot is free for it: it is about to start.",
             "If it still waits, the free slots are reserved for more urgent jobs, or their worker "
             "hangs.",
         ]
-        assert "with 2 of 3 slots free: w (heartbeat less than a second ago)." in found.lines[-1]
+        assert (
+            "with 2 of 3 slots free: w (heartbeat less than a second ago)." in found.sentences[-1]
+        )
 
     def test_by_the_pace_of_its_queue(self, shop: Shop):
         shop.worker(queues=["mail", "web"])
@@ -143,7 +145,7 @@ class TestInLine:
         assert (found.pace.queue, found.pace.line) == (1.0, 0.25)
         assert found.pace.window == timedelta(minutes=2)
         assert (found.ahead, found.starts_in) == (4, timedelta(seconds=5))
-        assert found.lines[2:] == [
+        assert found.sentences[2:] == [
             "4 jobs of its queue are ahead of it, 1 with the same priority.",
             "Over the last 2 min attempts of its queue ended at 1 per second, those with its "
             "priority at 15 per minute.",
@@ -172,8 +174,8 @@ class TestInLine:
         shop.claim(1)
         found = shop.explain(shop.add())
         assert (found.verdict, found.ahead, found.starts_in) == (Verdict.IN_LINE, 0, None)
-        assert "No attempt of its queue ended in the last 4 min." in found.lines
-        assert "So nobody can tell when it will start." in found.lines
+        assert "No attempt of its queue ended in the last 4 min." in found.sentences
+        assert "So nobody can tell when it will start." in found.sentences
 
     def test_counts_what_real_workers_did(self, face: Face):
         handler = face.handler(note)

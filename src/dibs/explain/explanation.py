@@ -78,12 +78,12 @@ class Explanation:
     """The last error, if any attempt failed."""
 
     @property
-    def lines(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """The explanation in plain words, a sentence or two each."""
         return told(self)
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return "\n".join(self.sentences)
 
 
 @operation(reads=True)
@@ -108,7 +108,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
     counted = None if found.ahead is None else sum(found.ahead.values())
     more = counted is not None and counted > most
     ahead = most if more else counted
-    share = share_of(job.priority, found.policy, found.lines) if waits else None
+    share = share_of(job.priority, found.policy, found.priorities) if waits else None
     free = sum(one.free for one in candidates if one.obstacle is None)
     verdict = judge(
         job.state,
