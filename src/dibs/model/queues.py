@@ -70,7 +70,7 @@ class QueuePolicy:
         """Whether nothing but the priority counts."""
         return self.aging is None and not self.weights
 
-    def effective(self, priority: int, waited: int) -> int:
+    def at(self, priority: int, waited: int) -> int:
         """Return the priority that counts after `waited` microseconds."""
         return priority if self.aging is None else self.aging.at(priority, waited)
 

@@ -76,7 +76,7 @@ def bounds(priorities: Iterable[int], policy: QueuePolicy, mine: Spot, now: int)
         [Spot(priority=20, scheduled_at=9223372036854775807, job_id=0), \
 Spot(priority=0, scheduled_at=100, job_id=7)]
     """
-    counts = policy.effective(mine.priority, now - mine.scheduled_at)
+    counts = policy.at(mine.priority, now - mine.scheduled_at)
     found = []
     for priority in priorities:
         if policy.weights and policy.level(priority) != policy.level(mine.priority):
