@@ -63,6 +63,25 @@ class TestValues:
             policy.weights[0] = 2  # type: ignore[index]
 
 
+class TestWords:
+    AGING = Aging(after=600, every=0.5, step=2, ceiling=10)
+
+    @pytest.mark.parametrize(
+        ("policy", "words"),
+        [
+            (STRICT, "strict"),
+            (QueuePolicy(AGING), "aging: +2 after 600 s, then +2 every 0.5 s, up to 10"),
+            (QueuePolicy(weights={0: 1, Priority.HIGH: 3}), "weights 10=3, 0=1"),
+            (
+                QueuePolicy(AGING, {0: 1}),
+                "aging: +2 after 600 s, then +2 every 0.5 s, up to 10; weights 0=1",
+            ),
+        ],
+    )
+    def test_say_what_it_is(self, policy: QueuePolicy, words: str):
+        assert str(policy) == words
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("values", "words"),

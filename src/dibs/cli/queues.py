@@ -19,7 +19,6 @@ from dibs.cli.values import (
     weight_of_priority,
 )
 from dibs.model.aging import Aging
-from dibs.model.queues import QueuePolicy
 from dibs.store.ops.queues import Queue
 
 
@@ -47,11 +46,11 @@ def list_queues(target: Target, as_json: bool) -> None:
 
 
 def _row(queue: Queue) -> tuple[object, ...]:
-    declared = queue.declared and in_words(queue.declared)
+    declared = queue.declared and str(queue.declared)
     source, other = (
         ("configure", declared) if queue.configured else ("code" if declared else "", "")
     )
-    return (queue.name, in_words(queue.policy), source, other, queue.updated_at)
+    return (queue.name, str(queue.policy), source, other, queue.updated_at)
 
 
 @queues.command("configure")
@@ -131,20 +130,4 @@ def _show(queue: Queue, as_json: bool) -> None:
     if as_json:
         print_json(queue)
     else:
-        say(f"queue {queue.name}: {in_words(queue.policy)}")
-
-
-def in_words(policy: QueuePolicy) -> str:
-    """Return a policy for people.
-
-    Example:
-        >>> in_words(QueuePolicy())
-        'strict'
-    """
-    words = []
-    if policy.aging is not None:
-        words.append(str(policy.aging))
-    if policy.weights:
-        shares = ", ".join(f"{level}={weight}" for level, weight in policy.weights.items())
-        words.append(f"weights {shares}")
-    return "; ".join(words) or "strict"
+        say(f"queue {queue.name}: {queue.policy}")
