@@ -12,11 +12,10 @@ from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.target import Target, app_option, url_option
 from dibs.cli.values import (
     Seconds,
-    Weight,
     WholeNumber,
     as_dict,
+    number_of_priority,
     priority,
-    weight_of_priority,
 )
 from dibs.model.aging import Aging
 from dibs.store.ops.queues import Queue
@@ -82,13 +81,13 @@ def _row(queue: Queue) -> tuple[object, ...]:
     help="Aging: no job ages beyond it. [default: CRITICAL]",
 )  # fmt: skip
 @click.option(
-    "--weight", "weights", type=weight_of_priority, multiple=True, metavar="P=N",
+    "--weight", "weights", type=number_of_priority, multiple=True, metavar="P=N",
     help="The share of priority P and above, up to the next; may be given several times.",
 )  # fmt: skip
 @json_option
 @click.pass_obj
 def configure(
-    target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[Weight[int]],
+    target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
     as_json: bool, **steps: Any,
 ) -> None:  # fmt: skip
     """Set the policy of QUEUE.
