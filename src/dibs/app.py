@@ -9,7 +9,7 @@ from dibs.client.client import Client
 from dibs.client.settings import make_settings
 from dibs.model.job import ByPriority
 from dibs.model.times import Duration
-from dibs.worker.options import Priorities, Queues, make_options
+from dibs.worker.options import Priorities, Served, make_options
 from dibs.worker.worker import Worker
 
 
@@ -60,7 +60,7 @@ class Dibs(Client):
 
     def worker(
         self,
-        queues: Queues | None = None,
+        queues: Served | None = None,
         *,
         concurrency: int = 10,
         priorities: Priorities | None = None,

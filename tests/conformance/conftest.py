@@ -8,6 +8,7 @@ import pytest
 
 from dibs import Dibs
 from dibs.testing import PostgresCluster
+from tests.conformance.explaining import Shop
 from tests.conformance.face import Face, faces
 from tests.conformance.spies import EMPTY, raw
 
@@ -52,6 +53,12 @@ def new_face(tables_url: str, mode: str) -> Iterator[OpenFace]:
 def face(new_face: OpenFace) -> Face:
     """An app on a fresh database: one engine and one face at a time, four times in all."""
     return new_face()
+
+
+@pytest.fixture
+def shop(new_face: OpenFace, tables_url: str) -> Shop:
+    """A queue whose jobs are explained, in a database of its own."""
+    return Shop(new_face, tables_url)
 
 
 @pytest.fixture(

@@ -1,24 +1,20 @@
-"""A worker's life: woken by nudges, beating, stopped, several side by side, logged."""
+"""A worker's life: woken by nudges, beating, stopped, several side by side."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import json
-import logging
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
 from dibs import Backoff, ConfigurationError, Dibs, SchemaError, State
-from dibs.telemetry import configure_logging
-from tests.conformance.working import run, work, working
+from tests.conformance.working import run, working
 from tests.support.crew import ROOT
 from tests.support.waiting import eventually
 
@@ -306,55 +302,3 @@ class TestStarting:
     def test_without_handlers(self, new_app: NewApp):
         with pytest.raises(ConfigurationError, match="no handlers"):
             new_app().worker()
-
-
-class TestLogs:
-    @pytest.fixture
-    def json_log(self) -> Iterator[io.StringIO]:
-        root, dibs = logging.getLogger(), logging.getLogger("dibs")
-        before = root.handlers[:], root.level, dibs.level
-        stream = io.StringIO()
-        configure_logging("json", logging.DEBUG, stream)
-        yield stream
-        root.handlers[:] = before[0]
-        root.setLevel(before[1])
-        dibs.setLevel(before[2])
-
-    def test_events_and_their_fields(self, new_app: NewApp, caplog: pytest.LogCaptureFixture):
-        caplog.set_level(logging.DEBUG, "dibs")
-        app = new_app()
-
-        @app.job(max_attempts=2, backoff=Backoff.exponential(base=0))
-        def fail() -> None:
-            raise ValueError("two\nlines")
-
-        job = fail.enqueue()
-        worker = work(app)
-        records = {
-            event: [r for r in caplog.records if getattr(r, "event", None) == event]
-            for event in ("worker_started", "job_failed", "job_buried", "worker_stopped")
-        }
-        assert {event: len(found) for event, found in records.items()} == dict.fromkeys(records, 1)
-        assert records["worker_started"][0].dibs_fields["worker"] == worker.id
-        failed = records["job_failed"][0].dibs_fields
-        assert (failed["job_id"], failed["kind"], failed["attempt"]) == (job.id, "fail", 1)
-        assert failed["error_type"] == "ValueError"
-        buried = records["job_buried"][0].dibs_fields
-        assert (buried["attempt"], buried["reason"]) == (2, "attempts_exhausted")
-
-    def test_json_is_one_object_per_line(self, new_app: NewApp, json_log: io.StringIO):
-        app = new_app()
-
-        @app.job(max_attempts=1)
-        def fail() -> None:
-            raise ValueError('two\nlines and "quotes" ☂')
-
-        fail.enqueue()
-        work(app)
-        lines = [json.loads(line) for line in json_log.getvalue().splitlines()]
-        assert all(isinstance(line, dict) for line in lines)
-        events = [line["event"] for line in lines if line["logger"].startswith("dibs")]
-        assert {"worker_started", "job_buried", "worker_stopping", "worker_stopped"} <= set(events)
-        (buried,) = [line for line in lines if line["event"] == "job_buried"]
-        assert buried["level"] == "error"
-        assert {"time", "logger", "message", "job_id", "kind", "queue", "attempt"} <= set(buried)

@@ -35,7 +35,7 @@ class TestValues:
     def test_without_any_nothing_but_the_priority_counts(self):
         assert QueuePolicy() == STRICT
         assert STRICT.strict
-        assert STRICT.effective(3, 10**12) == 3
+        assert STRICT.at(3, 10**12) == 3
 
     def test_with_some_more_than_the_priority_counts(self):
         assert not QueuePolicy(aging=Aging()).strict
@@ -43,7 +43,7 @@ class TestValues:
 
     def test_aging_raises_what_counts(self):
         policy = QueuePolicy(aging=Aging(after=60, every=60))
-        assert policy.effective(3, 120 * SECOND) == 5
+        assert policy.at(3, 120 * SECOND) == 5
 
     def test_a_level_reaches_up_to_the_next_and_the_lowest_down_to_the_end(self):
         policy = QueuePolicy(weights={10: 4, 20: 8, 0: 1})
@@ -61,6 +61,25 @@ class TestValues:
         assert policy.weights == {0: 1}
         with pytest.raises(TypeError):
             policy.weights[0] = 2  # type: ignore[index]
+
+
+class TestWords:
+    AGING = Aging(after=600, every=0.5, step=2, ceiling=10)
+
+    @pytest.mark.parametrize(
+        ("policy", "words"),
+        [
+            (STRICT, "strict"),
+            (QueuePolicy(AGING), "aging: +2 after 600 s, then +2 every 0.5 s, up to 10"),
+            (QueuePolicy(weights={0: 1, Priority.HIGH: 3}), "weights 10=3, 0=1"),
+            (
+                QueuePolicy(AGING, {0: 1}),
+                "aging: +2 after 600 s, then +2 every 0.5 s, up to 10; weights 0=1",
+            ),
+        ],
+    )
+    def test_say_what_it_is(self, policy: QueuePolicy, words: str):
+        assert str(policy) == words
 
 
 class TestRefusals:

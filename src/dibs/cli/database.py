@@ -7,7 +7,7 @@ import click
 from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.target import Target, app_option, url_option
 from dibs.insights import GroupStats, Stats
-from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, State
+from dibs.model.job import State, range_in_words
 from dibs.store.ops.workers import WorkerRecord
 
 
@@ -48,11 +48,7 @@ def _show(found: Stats) -> None:
 
 
 def _worker(one: WorkerRecord) -> tuple[object, ...]:
-    bounds = (
-        f"from {one.lowest}" if one.lowest > PRIORITY_MIN else "",
-        f"to {one.highest}" if one.highest < PRIORITY_MAX else "",
-    )
-    priorities = " ".join(filter(None, bounds)) or "all"
+    priorities = range_in_words(one.lowest, one.highest)
     queues = ", ".join(one.queues)
     return (one.id, queues, priorities, one.concurrency, one.started_at, one.beat_at)
 

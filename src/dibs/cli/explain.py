@@ -22,5 +22,5 @@ def explain(target: Target, job_id: int, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    for line in found.lines:
-        say(as_text(line))
+    for sentence in found.sentences:
+        say(as_text(sentence))

@@ -12,14 +12,12 @@ from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.target import Target, app_option, url_option
 from dibs.cli.values import (
     Seconds,
-    Weight,
     WholeNumber,
     as_dict,
+    number_of_priority,
     priority,
-    weight_of_priority,
 )
 from dibs.model.aging import Aging
-from dibs.model.queues import QueuePolicy
 from dibs.store.ops.queues import Queue
 
 
@@ -47,11 +45,11 @@ def list_queues(target: Target, as_json: bool) -> None:
 
 
 def _row(queue: Queue) -> tuple[object, ...]:
-    declared = queue.declared and in_words(queue.declared)
+    declared = queue.declared and str(queue.declared)
     source, other = (
         ("configure", declared) if queue.configured else ("code" if declared else "", "")
     )
-    return (queue.name, in_words(queue.policy), source, other, queue.updated_at)
+    return (queue.name, str(queue.policy), source, other, queue.updated_at)
 
 
 @queues.command("configure")
@@ -83,13 +81,13 @@ def _row(queue: Queue) -> tuple[object, ...]:
     help="Aging: no job ages beyond it. [default: CRITICAL]",
 )  # fmt: skip
 @click.option(
-    "--weight", "weights", type=weight_of_priority, multiple=True, metavar="P=N",
+    "--weight", "weights", type=number_of_priority, multiple=True, metavar="P=N",
     help="The share of priority P and above, up to the next; may be given several times.",
 )  # fmt: skip
 @json_option
 @click.pass_obj
 def configure(
-    target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[Weight[int]],
+    target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
     as_json: bool, **steps: Any,
 ) -> None:  # fmt: skip
     """Set the policy of QUEUE.
@@ -131,20 +129,4 @@ def _show(queue: Queue, as_json: bool) -> None:
     if as_json:
         print_json(queue)
     else:
-        say(f"queue {queue.name}: {in_words(queue.policy)}")
-
-
-def in_words(policy: QueuePolicy) -> str:
-    """Return a policy for people.
-
-    Example:
-        >>> in_words(QueuePolicy())
-        'strict'
-    """
-    words = []
-    if policy.aging is not None:
-        words.append(str(policy.aging))
-    if policy.weights:
-        shares = ", ".join(f"{level}={weight}" for level, weight in policy.weights.items())
-        words.append(f"weights {shares}")
-    return "; ".join(words) or "strict"
+        say(f"queue {queue.name}: {queue.policy}")

@@ -75,10 +75,9 @@ def priority(value: str) -> int:
 
 Key = TypeVar("Key")
 Number = TypeVar("Number", int, int | None)
-Weight = tuple[Key, int]
 
 
-def weight_of_priority(value: str) -> Weight[int]:
+def number_of_priority(value: str) -> tuple[int, int]:
     """Return a priority with a number, written as `HIGH=2` or `10=2`.
 
     Raises:

@@ -18,8 +18,8 @@ from dibs.cli.values import (
     WholeNumber,
     as_dict,
     as_pair,
+    number_of_priority,
     priority,
-    weight_of_priority,
     weight_of_queue,
 )
 from dibs.telemetry import LogFormat, configure_logging
@@ -49,7 +49,7 @@ def _default(option: str) -> Any:
 @click.option("--min-priority", type=priority, metavar="P", help="Take only jobs from P up.")
 @click.option("--max-priority", type=priority, metavar="P", help="Take only jobs up to P.")
 @click.option(
-    "--reserve", type=weight_of_priority, multiple=True, metavar="P=N",
+    "--reserve", type=number_of_priority, multiple=True, metavar="P=N",
     help="Keep N slots for jobs from priority P up; may be given several times.",
 )  # fmt: skip
 @click.option(

@@ -75,8 +75,9 @@ class Jobs:
     ) -> Operation[list[Job]]:
         """Return jobs in the order that matters in their state.
 
-        Ready and blocked ones come in claim order, scheduled ones by due time, running ones by
-        start, and all others, or jobs of any state, the newest first.
+        Ready ones come in claim order, blocked ones by priority, scheduled_at and id, scheduled
+        ones by due time, running ones by start, and all others, or jobs of any state, the newest
+        first.
 
         Args:
             state: only those in this state. Default any.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dibs.explain.words import told
 from dibs.model.job import WAITING, State
-from dibs.model.standing import Pace, pace_of, share_of, start_after
+from dibs.model.standing import Pace, pace_of, share_of, start_after, within
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, judge, obstacle_at, obstacle_of
 from dibs.store.ops.explain import Standing, job_standing
@@ -78,12 +78,12 @@ class Explanation:
     """The last error, if any attempt failed."""
 
     @property
-    def lines(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """The explanation in plain words, a sentence or two each."""
         return told(self)
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return "\n".join(self.sentences)
 
 
 @operation(reads=True)
@@ -108,7 +108,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
     counted = None if found.ahead is None else sum(found.ahead.values())
     more = counted is not None and counted > most
     ahead = most if more else counted
-    share = share_of(job.priority, found.policy, found.lines) if waits else None
+    share = share_of(job.priority, found.policy, found.priorities) if waits else None
     free = sum(one.free for one in candidates if one.obstacle is None)
     verdict = judge(
         job.state,
@@ -118,6 +118,9 @@ def _explanation(found: Standing, most: int) -> Explanation:
         lost=job.worker in found.lost,
     )
     pace = pace_of(found.moved, job.priority, found.now) if waits else None
+    able = [one.worker for one in candidates if one.obstacle is None]
+    reached = within((priority for priority, *_ in found.moved), able)
+    speed = pace_of([row for row in found.moved if row[0] in reached], job.priority, found.now)
     return Explanation(
         at=at,
         id=job.id,
@@ -136,7 +139,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
         ahead_more=more,
         share=share,
         pace=pace,
-        starts_in=_starts_in(verdict, ahead, pace, share),
+        starts_in=_starts_in(verdict, ahead, speed, share),
         candidates=candidates,
         attempt=job.attempt,
         max_attempts=job.max_attempts,
@@ -159,10 +162,10 @@ def _candidate(worker: WorkerRecord, found: Standing) -> Candidate:
 
 
 def _starts_in(
-    verdict: Verdict, ahead: int | None, pace: Pace | None, share: float | None
+    verdict: Verdict, ahead: int | None, speed: Pace, share: float | None
 ) -> timedelta | None:
     if verdict is Verdict.ABOUT_TO_START:
         return timedelta(0)
-    if verdict is not Verdict.IN_LINE or ahead is None or pace is None:
+    if verdict is not Verdict.IN_LINE or ahead is None:
         return None
-    return start_after(ahead, pace, share)
+    return start_after(ahead, speed, share)

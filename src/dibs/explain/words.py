@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, WAITING, DeadReason, State
+from dibs.model.job import WAITING, DeadReason, State, range_in_words
 from dibs.model.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -222,13 +222,7 @@ def _names(able: Sequence[Candidate], at: datetime) -> str:
 def _kept(one: Candidate) -> str:
     if one.obstacle is Verdict.KIND_UNKNOWN:
         return f"Worker {one.worker.id} serves its queue, but does not know its kind."
-    low, high = one.worker.lowest, one.worker.highest
-    if high == PRIORITY_MAX:
-        taken = f"from {low} up"
-    elif low == PRIORITY_MIN:
-        taken = f"up to {high}"
-    else:
-        taken = f"from {low} to {high}"
+    taken = range_in_words(one.worker.lowest, one.worker.highest)
     return f"Worker {one.worker.id} serves its queue, but takes priorities {taken} only."
 
 

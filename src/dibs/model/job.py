@@ -135,6 +135,18 @@ def check_priority(priority: int) -> int:
     return int(priority)
 
 
+def range_in_words(lowest: int, highest: int) -> str:
+    """Return a range of priorities for people.
+
+    Example:
+        >>> range_in_words(10, PRIORITY_MAX)
+        'from 10 up'
+    """
+    if highest < PRIORITY_MAX:
+        return f"up to {highest}" if lowest == PRIORITY_MIN else f"from {lowest} to {highest}"
+    return "all" if lowest == PRIORITY_MIN else f"from {lowest} up"
+
+
 def check_max_attempts(max_attempts: int) -> int:
     """Return `max_attempts`.
 

@@ -65,12 +65,25 @@ class QueuePolicy:
         ordered = Weights(sorted(checked.items(), reverse=True))
         object.__setattr__(self, "weights", ordered)
 
+    def __str__(self) -> str:
+        """Say it in words.
+
+        Example:
+            >>> print(QueuePolicy(weights={20: 8, 0: 1}))
+            weights 20=8, 0=1
+        """
+        words = [] if self.aging is None else [str(self.aging)]
+        if self.weights:
+            shares = ", ".join(f"{level}={weight}" for level, weight in self.weights.items())
+            words.append(f"weights {shares}")
+        return "; ".join(words) or "strict"
+
     @property
     def strict(self) -> bool:
         """Whether nothing but the priority counts."""
         return self.aging is None and not self.weights
 
-    def effective(self, priority: int, waited: int) -> int:
+    def at(self, priority: int, waited: int) -> int:
         """Return the priority that counts after `waited` microseconds."""
         return priority if self.aging is None else self.aging.at(priority, waited)
 

@@ -7,13 +7,14 @@ from the rest: they can be counted in an index, without looking at each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from dibs.model.queues import QueuePolicy
 from dibs.model.times import SECOND
+from dibs.model.verdicts import Serves
 
 MINUTE = 60 * SECOND
 """What attempts are counted by, in microseconds."""
@@ -45,6 +46,18 @@ class Pace:
     """Over how long that was: since the first minute with an end in it, at most five."""
 
 
+def within(priorities: Iterable[int], workers: Collection[Serves]) -> list[int]:
+    """Return the priorities inside the range of one of `workers`; all where there is none.
+
+    Who can run a job passes over the lines outside its own range, however urgent they are.
+    """
+    return [
+        priority
+        for priority in priorities
+        if not workers or any(one.lowest <= priority <= one.highest for one in workers)
+    ]
+
+
 def bounds(priorities: Iterable[int], policy: QueuePolicy, mine: Spot, now: int) -> list[Spot]:
     """Return up to where the jobs of each line are ahead of the one at `mine`.
 
@@ -63,7 +76,7 @@ def bounds(priorities: Iterable[int], policy: QueuePolicy, mine: Spot, now: int)
         [Spot(priority=20, scheduled_at=9223372036854775807, job_id=0), \
 Spot(priority=0, scheduled_at=100, job_id=7)]
     """
-    counts = policy.effective(mine.priority, now - mine.scheduled_at)
+    counts = policy.at(mine.priority, now - mine.scheduled_at)
     found = []
     for priority in priorities:
         if policy.weights and policy.level(priority) != policy.level(mine.priority):
@@ -128,9 +141,9 @@ def pace_of(moved: Iterable[tuple[int, int, int]], priority: int, now: int) -> P
 def start_after(ahead: int, pace: Pace, share: float | None) -> timedelta | None:
     """Return in how long a job with so many ahead of it starts, about; None if nothing moves.
 
-    While more urgent ones wait, everybody who serves the queue works for them: so it is the pace
-    of the whole queue that counts, or its level's share of it, and the job's own start is one
-    more. Nobody knows who else will come.
+    While more urgent ones wait, everybody who can run them works for them: so it is the pace of
+    the queue that counts, as far as those who can run the job take its lines, or its level's share
+    of that. The job's own start is one more. Nobody knows who else will come.
     """
     speed = pace.queue * (1 if share is None else share)
     return timedelta(seconds=(ahead + 1) / speed) if speed else None

@@ -1,4 +1,8 @@
-"""Stalls: warn of lines in which jobs wait and none has started for long."""
+"""Stalls: warn of lines in which jobs wait and none has started for long.
+
+A worker looks at all lines of its queues, also at those outside its range: a line that is in no
+worker's range would starve unseen.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import logging
 
 from dibs.client.settings import Settings
 from dibs.model.lines import Line, Serving
-from dibs.model.times import SECOND
+from dibs.model.times import SECOND, in_seconds
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import line_fronts
@@ -22,22 +26,22 @@ LONGEST_INTERVAL = 60.0
 
 
 class Stalls(Service):
-    """Follows the first job of every line that its worker serves."""
+    """Follows the first job of every line of the queues that its worker serves."""
 
     name = "stalls"
 
     def __init__(self, store: Store, serving: Serving, settings: Settings) -> None:
-        """Look in `store` after the lines of `serving`."""
+        """Look in `store` after the lines of the queues of `serving`."""
         super().__init__()
         self._store = store
-        self._serving = serving
+        self._queues = Serving(serving.queues)
         self._after = settings.stalled_after / SECOND
         self._interval = min(self._after / LOOKS, LONGEST_INTERVAL)
         self._seen: dict[tuple[str, int], tuple[int, float]] = {}
 
     async def tick(self) -> float:
         """Look at the first job of every line; return the seconds until the next look."""
-        front = await self._store.arun(line_fronts(self._serving))
+        front = await self._store.arun(line_fronts(self._queues))
         now = asyncio.get_running_loop().time()
         seen = {}
         for line in front.lines:
@@ -45,7 +49,8 @@ class Stalls(Service):
             before, since = self._seen.get(key, (first, now))
             seen[key] = (first, since if before == first else now)
             if before == first and now - since >= self._after:
-                self._warn(line, now - since, (front.now - scheduled_at) / SECOND)
+                waited = (front.now - scheduled_at) / SECOND
+                self._warn(line, round(now - since, 1), round(waited, 1))
                 seen[key] = (first, now)
         self._seen = seen
         return self._interval
@@ -55,7 +60,6 @@ class Stalls(Service):
         log_event(
             logger, logging.WARNING, "line_stalled",
             f"no job of priority {line.priority} in queue {line.queue!r} has started for "
-            f"{still:.0f} s; the first has waited {waited:.0f} s",
-            queue=line.queue, priority=line.priority, seconds=round(still, 1),
-            oldest_age=round(waited, 1),
+            f"{in_seconds(still)} s; the first has waited {in_seconds(waited)} s",
+            queue=line.queue, priority=line.priority, seconds=still, oldest_age=waited,
         )  # fmt: skip

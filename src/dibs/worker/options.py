@@ -11,7 +11,7 @@ from dibs.model.lines import Serving
 from dibs.model.shares import check_weight
 from dibs.model.times import SECOND, Duration, duration
 
-Queues = Sequence[str] | Mapping[str, int]
+Served = Sequence[str] | Mapping[str, int]
 """Names of queues, or names with their weights."""
 Priorities = tuple[int | None, int | None]
 """The lowest and the highest priority; None leaves that side open."""
@@ -29,7 +29,7 @@ class WorkerOptions:
 
 
 def make_options(
-    queues: Queues | None,
+    queues: Served | None,
     own: Set[str],
     *,
     concurrency: int,
@@ -61,7 +61,7 @@ def make_options(
     )
 
 
-def _serving(queues: Queues, priorities: Priorities | None) -> Serving:
+def _serving(queues: Served, priorities: Priorities | None) -> Serving:
     if isinstance(queues, str | bytes) or not isinstance(queues, Iterable):
         raise ConfigurationError(
             f"queues={queues!r}: expected a list of names, or weights by name, for example "

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from dibs.model.job import WAITING, Job, State
 from dibs.model.lines import Serving
 from dibs.model.queues import STRICT, QueuePolicy
-from dibs.model.standing import Spot, bounds, window_start
+from dibs.model.standing import Spot, bounds, window_start, within
 from dibs.model.times import to_micros
+from dibs.model.verdicts import obstacle_at
 from dibs.store.ops.claim import line_fronts
 from dibs.store.ops.jobs import job_get
 from dibs.store.ops.queues import queue_get
@@ -31,8 +32,8 @@ class Standing:
     """Of its queue."""
     moved: list[tuple[int, int, int]] = field(default_factory=list)
     """Per priority of its queue: ended attempts, and the minute of the first of them."""
-    lines: list[int] = field(default_factory=list)
-    """The priorities of which its queue has ready jobs."""
+    priorities: list[int] = field(default_factory=list)
+    """The priorities of which its queue has ready jobs, and that workers take who can run it."""
     ahead: dict[int, int] | None = None
     """How many of each are ahead of it; None where it stands in no line."""
 
@@ -61,14 +62,15 @@ def job_standing(job_id: int, most: int) -> Steps[Standing]:
     queue = yield from queue_get(job.queue).steps()
     moved = yield Statement("queue_moved", {"queue": job.queue, "since": window_start(now)})
     front = yield from line_fronts(Serving((job.queue,))).steps()
-    lines = [line.priority for line in front.lines]
+    able = [one for one in workers if not obstacle_at(one, job.queue, job.kind, job.priority)]
+    priorities = within((line.priority for line in front.lines), able)
     ahead = None
     if job.state is State.READY:
         mine = Spot(job.priority, to_micros(job.scheduled_at), job.id)
-        table = Rows(Spot._fields, bounds(lines, queue.policy, mine, now))
+        table = Rows(Spot._fields, bounds(priorities, queue.policy, mine, now))
         counted = {"queue": job.queue, "bounds": table, "most": most + 1}
         ahead = {row[0]: row[1] for row in (yield Statement("jobs_ahead", counted))}
     return Standing(
         now, job, workers, held, lost, queue.policy, [(row[0], row[1], row[2]) for row in moved],
-        lines, ahead,
+        priorities, ahead,
     )  # fmt: skip

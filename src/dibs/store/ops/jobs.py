@@ -60,7 +60,7 @@ def _job(row: Row) -> Job:
         queue=queue,
         priority=priority,
         effective_priority=(
-            policy_from_json(policy).effective(priority, now - scheduled_at)
+            policy_from_json(policy).at(priority, now - scheduled_at)
             if state in _AGES
             else priority
         ),

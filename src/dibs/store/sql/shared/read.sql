@@ -11,7 +11,7 @@ WHERE (CAST(:queue AS TEXT) IS NULL OR j.queue = :queue)
 ORDER BY s.due, s.job_id LIMIT :limit;
 
 -- name: jobs_page_blocked
--- Ids of blocked jobs, in claim order.
+-- Ids of blocked jobs, by priority from the highest down, scheduled_at and id.
 SELECT b.job_id FROM dibs_blocked AS b JOIN dibs_jobs AS j ON j.id = b.job_id
 WHERE (CAST(:queue AS TEXT) IS NULL OR b.queue = :queue)
     AND (CAST(:kind AS TEXT) IS NULL OR j.kind = :kind)
