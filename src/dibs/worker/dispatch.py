@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import heapq
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dibs.client.handler import Handler
-from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, Outcome
 from dibs.model.lines import Demand
 from dibs.model.prefetch import OVERDUE, Prefetch
@@ -20,6 +17,7 @@ from dibs.model.slots import Slots
 from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.telemetry import log_event
 from dibs.worker.attempt import attempt_async, failed
+from dibs.worker.buffer import Buffer
 from dibs.worker.processes import ProcessExecutor
 from dibs.worker.settle import Settler
 from dibs.worker.threads import ThreadExecutor
@@ -69,9 +67,7 @@ class Dispatcher:
         self.on_room: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._prefetch = Prefetch(self._loop.time())
-        self._buffer: deque[tuple[float, Claimed]] = deque()
-        self._highest = PRIORITY_MIN
-        """No job in the buffer has a higher priority."""
+        self._buffer = Buffer()
         self._running: dict[Key, _Run] = {}
         self._threads = ThreadExecutor(worker, self._ended)
         self._processes = ProcessExecutor(worker, self._ended)
@@ -85,7 +81,7 @@ class Dispatcher:
     def demand(self, most: int) -> Demand | None:
         """Return what to claim now, at most so many; None where a claim would not pay."""
         if room := self._room():
-            held = [job.priority for _, job in self._buffer]
+            held = [job.priority for job in self._buffer.jobs]
             return self._slots.demand(min(room, most), self._prefetch.allowed, held)
         if self._slots.free and self._buffer and not self._suspects:
             # Free, and of no use to what is held: reserved slots wait for the urgent alone.
@@ -102,7 +98,7 @@ class Dispatcher:
 
     def held(self) -> set[Key]:
         """Return every claim in the buffer or in a slot."""
-        return {key_of(job) for _, job in self._buffer} | set(self._running)
+        return set(map(key_of, self._buffer.jobs)) | set(self._running)
 
     @property
     def idle(self) -> bool:
@@ -120,13 +116,7 @@ class Dispatcher:
 
     def add(self, jobs: list[Claimed]) -> None:
         """Take claimed jobs, in claim order; they pass those held that are of lower rank."""
-        now = self._loop.time()
-        new = [(now, job) for job in jobs]
-        if self._buffer and jobs[0].rank > self._buffer[-1][1].rank:
-            self._buffer = deque(heapq.merge(self._buffer, new, key=lambda held: -held[1].rank))
-        else:
-            self._buffer.extend(new)
-        self._highest = max(self._highest, *(job.priority for job in jobs))
+        self._buffer.add(jobs, self._loop.time())
         self._suspects += sum(map(self._suspect, jobs))
         if self._closed:  # the claim was under way when the worker was told to stop
             self.give_back()
@@ -134,20 +124,16 @@ class Dispatcher:
 
     def give_back_overdue(self) -> None:
         """Give back what waits too long: slow jobs took the slots, or urgent ones passed it."""
-        if self._alone is not None or self._alone_by is not None or not self._buffer:
+        if self._alone is not None or self._alone_by is not None:
             return  # the one in front waits to be alone
         now = self._loop.time()
-        if now - self._buffer[0][0] > OVERDUE:
+        if self._buffer.front_is_older(now - OVERDUE):
             self._prefetch.reset(now)  # nothing started meanwhile: the rate was a bad promise
-        late = [job for at, job in self._buffer if now - at > OVERDUE]
-        if late:
-            self._buffer = deque(held for held in self._buffer if now - held[0] <= OVERDUE)
-            self._return(late)
+        self._return(self._buffer.drop_older(now - OVERDUE))
 
     def give_back(self, *, but: int = 0) -> None:
         """Give back every claim that has not started, but the first so many."""
-        late = [self._buffer.pop()[1] for _ in range(len(self._buffer) - but)]
-        self._return(late)
+        self._return(self._buffer.drop(but=but))
 
     def _return(self, jobs: list[Claimed]) -> None:
         for job in jobs:
@@ -158,11 +144,11 @@ class Dispatcher:
     # --- Slots -----------------------------------------------------------------------------
 
     def _fill_slots(self) -> None:
-        while self._buffer and self._slots.free and self._next_first():
-            suspect = self._suspect(self._buffer[0][1])
+        while self._buffer and self._slots.free and self._buffer.bring(self._slots.lowest):
+            suspect = self._suspect(self._buffer.first)
             if self._alone is not None or (suspect and not self._may_start_alone()):
                 return
-            _, job = self._buffer.popleft()
+            job = self._buffer.pop()
             run = self._running[key_of(job)] = _Run(job)
             self._slots.take(job.priority)
             self._empty.clear()
@@ -170,21 +156,6 @@ class Dispatcher:
                 self._alone = self._loop.create_task(self._start_alone(run))
                 return
             self._start(run)
-
-    def _next_first(self) -> bool:
-        """Bring the next job that a free slot takes to the front; return whether there is one."""
-        lowest = self._slots.lowest
-        if self._buffer[0][1].priority >= lowest:
-            return True
-        if lowest > self._highest:
-            return False
-        for place, held in enumerate(self._buffer):
-            if held[1].priority >= lowest:
-                del self._buffer[place]
-                self._buffer.appendleft(held)
-                return True
-        self._highest = lowest - 1
-        return False
 
     def _start(self, run: _Run) -> None:
         job = run.job
