@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dibs import Backoff, Dibs
+from dibs import Backoff, Dibs, Priority
 from dibs.telemetry import configure_logging
 from tests.conformance.working import work
 
@@ -49,6 +49,21 @@ def test_events_and_their_fields(new_app: NewApp, caplog: pytest.LogCaptureFixtu
     assert failed["error_type"] == "ValueError"
     buried = records["job_buried"][0].dibs_fields
     assert (buried["attempt"], buried["reason"]) == (2, "attempts_exhausted")
+
+
+def test_a_worker_tells_what_it_serves(new_app: NewApp, json_log: io.StringIO):
+    app = new_app()
+    app.job(lambda: None, kind="any")
+    work(app)
+    work(app, queues={"mail": 3, "web": 1}, priorities=(None, 10), reserve={Priority.NORMAL: 2})
+    entries = [json.loads(line) for line in json_log.getvalue().splitlines()]
+    names = ("queues", "lowest", "highest", "weights", "concurrency", "reserve")
+    assert [
+        [entry[name] for name in names] for entry in entries if entry["event"] == "worker_started"
+    ] == [
+        [["default"], -32768, 32767, {}, 10, {}],
+        [["mail", "web"], -32768, 10, {"mail": 3, "web": 1}, 10, {"5": 2}],
+    ]
 
 
 def test_json_is_one_object_per_line(new_app: NewApp, json_log: io.StringIO):

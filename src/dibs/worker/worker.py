@@ -154,11 +154,14 @@ class Worker:
             parts.fetcher.nudge()
             parts.promote.poke()
 
-        watch = parts.store.watch(self._options.serving, lambda: _call(loop, nudged))
+        serving = self._options.serving
+        watch = parts.store.watch(serving, lambda: _call(loop, nudged))
         parts.fetcher.follow(watch)
         log_event(
             logger, logging.INFO, "worker_started", f"worker {self.id} serves {self.queues}",
             worker=self.id, queues=self.queues, concurrency=self._options.concurrency,
+            lowest=serving.lowest, highest=serving.highest, weights=dict(serving.weights),
+            reserve=dict(self._options.reserve),
         )  # fmt: skip
         self.started.set()
         tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
