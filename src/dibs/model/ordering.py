@@ -93,12 +93,17 @@ def _arrange(
     sources = {
         queue: _queue(own, policies.get(queue, STRICT), now, credit)
         for queue, own in sorted(queues.items())
+        if serving.weights or policies.get(queue, STRICT).weights
     }
     if serving.weights:
         return Shared(sources, serving.weights, _owed(credit, _QUEUES, serving.weights))
-    if len(sources) == 1:
-        return sources.popitem()[1]
-    return Urgent([*sources.values()])
+    # Without weights the lines of all queues are one merge, however many queues there are.
+    merged = Merged(
+        _turns(line, policies.get(line.queue, STRICT), now)
+        for line in lines
+        if line.queue not in sources
+    )
+    return Urgent([merged, *sources.values()]) if sources else merged
 
 
 def _queue(lines: Sequence[Line], policy: QueuePolicy, now: int, credit: Credit) -> Source:

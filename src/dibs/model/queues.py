@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from dibs.errors import ConfigurationError
+from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
 from dibs.model.job import check_priority
 from dibs.model.shares import check_weight
@@ -41,6 +41,9 @@ class QueuePolicy:
     """How waiting jobs gain priority. Default not at all."""
     weights: Mapping[int, int] = field(default_factory=dict)
     """The share of each level: a priority and all above it, up to the next one. Default none."""
+
+    unreadable: str | None = None
+    """What the queue's row holds, where that is no policy; the order is strict then."""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -76,6 +79,8 @@ class QueuePolicy:
         if self.weights:
             shares = ", ".join(f"{level}={weight}" for level, weight in self.weights.items())
             words.append(f"weights {shares}")
+        if self.unreadable is not None:
+            words.append(f"strict, for its policy cannot be read: {self.unreadable!r}")
         return "; ".join(words) or "strict"
 
     @property
@@ -117,10 +122,18 @@ def policy_to_json(policy: QueuePolicy) -> str:
 
 @lru_cache(maxsize=256)
 def policy_from_json(text: str | None) -> QueuePolicy:
-    """Return the policy that a queue's row holds; strict without one."""
+    """Return the policy that a queue's row holds; strict without one.
+
+    What cannot be read, for somebody else wrote it or a later version did, is strict too: a bad
+    row must not stop a queue, least of all the others.
+    """
     if text is None:
         return STRICT
-    value = json.loads(text)
-    aging = value.get("aging")
-    weights = {int(level): weight for level, weight in value.get("weights", {}).items()}
-    return QueuePolicy(None if aging is None else Aging(**aging), weights)
+    try:
+        value = json.loads(text)
+        aging = value.pop("aging", None)
+        weights = {int(level): weight for level, weight in value.pop("weights", {}).items()}
+        policy = QueuePolicy(None if aging is None else Aging(**aging), weights)
+    except (DibsError, ValueError, TypeError, AttributeError, RecursionError):
+        return QueuePolicy(unreadable=text)
+    return QueuePolicy(unreadable=text) if value else policy

@@ -53,6 +53,9 @@ class Stalls(Service):
                 self._warn(line, round(now - since, 1), round(waited, 1))
                 seen[key] = (first, now)
         self._seen = seen
+        for queue, policy in front.policies.items():
+            if policy.unreadable is not None:
+                _warn_of_policy(queue, policy.unreadable)
         return self._interval
 
     @staticmethod
@@ -63,3 +66,12 @@ class Stalls(Service):
             f"{in_seconds(still)} s; the first has waited {in_seconds(waited)} s",
             queue=line.queue, priority=line.priority, seconds=still, oldest_age=waited,
         )  # fmt: skip
+
+
+def _warn_of_policy(queue: str, text: str) -> None:
+    log_event(
+        logger, logging.ERROR, "policy_unreadable",
+        f"the policy of queue {queue!r} cannot be read, so its order is strict: {text!r}; set it "
+        f"anew with: dibs queues configure {queue}",
+        queue=queue,
+    )  # fmt: skip

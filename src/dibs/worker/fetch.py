@@ -11,7 +11,7 @@ from random import Random
 
 from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, settle
-from dibs.model.lines import Serving
+from dibs.model.lines import Serving, heads_of
 from dibs.model.marks import Marks
 from dibs.model.ordering import Credit
 from dibs.model.prefetch import OVERDUE
@@ -68,6 +68,7 @@ class Fetcher(Service):
         self._worker = worker
         self._serving = serving
         self._credit: Credit = {}
+        self._lines = 0
         self._marks = Marks()
         self._kinds = kinds
         self._dispatcher = dispatcher
@@ -112,11 +113,11 @@ class Fetcher(Service):
         self._claiming = True
         claim = job_claim(
             self._worker, self._serving, self._kinds, demand, self._credit, self._marks.use(now),
-            admit=admit,
+            admit=admit, heads=heads_of(demand.count, self._lines),
         )  # fmt: skip
         found = await self._store.arun(claim)
         self._claiming = False
-        self._credit = found.credit
+        self._credit, self._lines = found.credit, found.lines
         if admit:
             self._admitted = now if found.admitted < demand.count else float("-inf")
         self._take(found.jobs, now)

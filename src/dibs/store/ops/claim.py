@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -67,6 +68,8 @@ class Found:
     """Of the jobs that stood at the front when it looked; others may have taken some of them."""
     credit: Credit
     """What weights owe now."""
+    lines: int
+    """How many lines it read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,25 @@ class Front:
     def order(self, serving: Serving, demand: Demand, credit: Credit) -> list[Turn]:
         """Return the next jobs."""
         return order(self.lines, serving, demand, self.policies, self.now, credit)
+
+    def too_short(self, turns: Sequence[Turn], heads: int) -> bool:
+        """Return whether `turns` use up what was read of a line or queue that may hold more.
+
+        Of each line `heads` were read at most, and of a strict queue no line behind so many.
+        """
+        taken = Counter((turn.queue, turn.priority) for turn in turns)
+        read: Counter[str] = Counter()
+        left: Counter[str] = Counter()
+        for queue, priority, of_line in self.lines:
+            behind = len(of_line) - taken[queue, priority]
+            if not behind and len(of_line) == heads:
+                return True
+            read[queue] += len(of_line)
+            left[queue] += behind
+        return any(
+            not left[queue] and read[queue] >= heads and self.policies[queue].strict
+            for queue in read
+        )
 
 
 def read_front(
@@ -123,6 +145,7 @@ def job_claim(
     marks: Sequence[Mark] = (),
     *,
     admit: bool = False,
+    heads: int | None = None,
 ) -> Steps[Found]:
     """Take as many ready jobs as `demand` says for `worker`, in the order of the policies.
 
@@ -136,6 +159,8 @@ def job_claim(
         demand: how many at most.
         credit: what weights still owe, as the claim before returned it. Default nothing.
         marks: where to start in a line. Default at its front.
+        heads: how many of each line to look at first; more where these are not enough. Default
+            as many as are wanted.
         admit: first make blocked jobs of `kinds` ready again, in the same transaction.
     """
     known = list(dict.fromkeys(kinds))
@@ -145,9 +170,14 @@ def job_claim(
         admitted = (yield Statement("job_admit", blocked))[0][0]
     # What a head was when it was read does not matter: what is taken is what stands there then.
     above = serving.above(demand.lowest)
-    front = yield from read_front(above, demand.count, demand.count, marks, alone=not admit)
-    owed = {name: (weights, dict(own)) for name, (weights, own) in (credit or {}).items()}
-    turns = front.order(serving, demand, owed)
+    heads = min(heads or demand.count, demand.count)
+    while True:
+        front = yield from read_front(above, heads, heads, marks, alone=not admit)
+        owed = {name: (weights, dict(own)) for name, (weights, own) in (credit or {}).items()}
+        turns = front.order(serving, demand, owed)
+        if heads >= demand.count or not front.too_short(turns, heads):
+            break
+        heads = min(heads * 4, demand.count)
     rows: Sequence[Row] = ()
     if turns:
         rows = yield Statement(
@@ -161,7 +191,7 @@ def job_claim(
         )
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
     jobs = [Claimed._make((*row, rank[turn])) for row, turn in _in_turn(rows, turns)]
-    return Found(jobs, admitted, turns, owed)
+    return Found(jobs, admitted, turns, owed, len(front.lines))
 
 
 @operation(reads=True)
