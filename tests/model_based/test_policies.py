@@ -56,6 +56,7 @@ def engines(sqlite_url: str, postgres_url: str, clock: Clock) -> Iterator[Engine
     places=jobs_waiting,
     said=st.fixed_dictionaries(dict.fromkeys(QUEUES, policies)),
     claims=st.lists(claims, min_size=2, max_size=8),
+    heads=st.sampled_from([None, 1, 2]),
 )
 def test_every_claim_takes_what_the_policies_say(
     engines: Engines,
@@ -63,6 +64,7 @@ def test_every_claim_takes_what_the_policies_say(
     places: list[tuple[str, int, int]],
     said: dict[str, QueuePolicy],
     claims: list[tuple[str, Serving, Demand, int]],
+    heads: int | None,
 ):
     engines.empty()
     clock.now = START
@@ -84,7 +86,7 @@ def test_every_claim_takes_what_the_policies_say(
     debts: dict[str, Owed] = {"ann": {}, "bob": {}}
     for worker, serving, demand, seconds in claims:
         clock.now += seconds * SECOND
-        claim = job_claim(worker, serving, ["send"], demand, owed.get(worker))
+        claim = job_claim(worker, serving, ["send"], demand, owed.get(worker), heads=heads)
         found = engines.run(claim)
         owed[worker] = found.credit
         expected = next_jobs(waiting, serving, demand, said, clock.now, debts[worker])

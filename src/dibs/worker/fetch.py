@@ -31,6 +31,10 @@ BATCH = 100
 """Jobs claimed in one transaction, at most."""
 ADMIT_SECONDS = 1.0
 """Between two looks for blocked jobs of kinds that this worker knows."""
+VAIN = 5
+"""Nudges in a row that brought nothing, after which a worker looks less often."""
+VAIN_SECONDS = 0.01
+"""Between two of these looks."""
 CONTENDED_SECONDS = 0.005
 """Pause after a claim all of whose jobs others took first."""
 REPORT_SECONDS = 60.0
@@ -69,6 +73,9 @@ class Fetcher(Service):
         self._serving = serving
         self._credit: Credit = {}
         self._lines = 0
+        self._nudged = False
+        self._vain = 0
+        self._looked = float("-inf")
         self._marks = Marks()
         self._kinds = kinds
         self._dispatcher = dispatcher
@@ -87,6 +94,7 @@ class Fetcher(Service):
     def nudge(self) -> None:
         """Look at once: something may have come in."""
         self._marks.tell()
+        self._nudged = True
         self.poke()
 
     def ask(self) -> asyncio.Future[bool]:
@@ -100,6 +108,8 @@ class Fetcher(Service):
 
     async def tick(self) -> float:
         """Claim once, as much as there is room for."""
+        if (early := self._too_early()) > 0:
+            return early
         self._dispatcher.give_back_overdue()
         if self._claiming:
             await self._recover()
@@ -121,6 +131,9 @@ class Fetcher(Service):
         if admit:
             self._admitted = now if found.admitted < demand.count else float("-inf")
         self._take(found.jobs, now)
+        self._looked = now
+        self._vain = 0 if found.turns else self._vain + self._nudged
+        self._nudged = False
         left = demand.after(found.turns)
         waiting = left.count > 0
         unseen = self._marks.note(found.turns, dry=waiting, lowest=left.lowest)
@@ -135,6 +148,15 @@ class Fetcher(Service):
             return 0.0 if unseen else self._pause()
         # Others took what stood there: they are quicker, so let them be.
         return 0.0 if found.jobs else CONTENDED_SECONDS
+
+    def _too_early(self) -> float:
+        """Return for how long not to look again, where nudge after nudge was for others.
+
+        A queue tells all its workers of every job, also those whose range or slots are for others.
+        """
+        if self._vain < VAIN or self._question is not None:
+            return 0.0
+        return self._looked + VAIN_SECONDS - asyncio.get_running_loop().time()
 
     def _pause(self) -> float:
         pause = self._poll * random.uniform(0.75, 1.25)  # so that workers don't poll in step

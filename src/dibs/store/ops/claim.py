@@ -69,7 +69,7 @@ class Found:
     credit: Credit
     """What weights owe now."""
     lines: int
-    """How many lines it read."""
+    """How many lines it read, if all of them are likely to give some; else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,16 @@ class Front:
     policies: dict[str, QueuePolicy]
     """Of the queues that have lines."""
     now: int
+
+    @property
+    def alike(self) -> int:
+        """How many lines are likely to give some; 0 where one line may well give all.
+
+        Of strict queues only the first lines are read. Where all lines of a queue are, those in
+        front give most.
+        """
+        strict = all(policy.strict for policy in self.policies.values())
+        return len(self.lines) if strict else 0
 
     def order(self, serving: Serving, demand: Demand, credit: Credit) -> list[Turn]:
         """Return the next jobs."""
@@ -177,7 +187,7 @@ def job_claim(
         turns = front.order(serving, demand, owed)
         if heads >= demand.count or not front.too_short(turns, heads):
             break
-        heads = min(heads * 4, demand.count)
+        heads = demand.count
     rows: Sequence[Row] = ()
     if turns:
         rows = yield Statement(
@@ -191,7 +201,7 @@ def job_claim(
         )
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
     jobs = [Claimed._make((*row, rank[turn])) for row, turn in _in_turn(rows, turns)]
-    return Found(jobs, admitted, turns, owed, len(front.lines))
+    return Found(jobs, admitted, turns, owed, front.alike)
 
 
 @operation(reads=True)
