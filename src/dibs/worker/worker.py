@@ -202,7 +202,8 @@ class Worker:
         await _first(parts.dispatcher.finish(grace), self._stop_now.wait())
         interrupted = await parts.dispatcher.interrupt()
         settled = await _within(FAREWELL_SECONDS, parts.settler.emptied())
-        for task in tasks.values():
+        for service, task in tasks.items():
+            service.close()  # a cancellation that meets a driver at work may be swallowed
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         await asyncio.to_thread(parts.heartbeat.stop, FAREWELL_SECONDS)
