@@ -9,11 +9,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import psycopg
 import pytest
 
 from dibs import Backoff, ConfigurationError, Dibs, SchemaError, State
+from dibs.services.stalls import Stalls
 from tests.conformance.working import run, working
 from tests.support.crew import ROOT
 from tests.support.waiting import eventually
@@ -302,3 +304,20 @@ class TestStarting:
     def test_without_handlers(self, new_app: NewApp):
         with pytest.raises(ConfigurationError, match="no handlers"):
             new_app().worker()
+
+
+def test_a_loop_that_swallows_its_cancellation_ends_too(
+    new_app: NewApp, monkeypatch: pytest.MonkeyPatch
+):
+    """As drivers and libraries may do, now and then."""
+
+    async def deaf(self: Stalls) -> float:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return 60.0
+
+    monkeypatch.setattr(Stalls, "tick", deaf)
+    app = new_app()
+    job = app.job(lambda: None, kind="any").enqueue()
+    with working(app):
+        eventually(lambda: app.jobs.get(job.id).state is State.COMPLETED, "a job to run")
