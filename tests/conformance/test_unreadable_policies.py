@@ -1,4 +1,4 @@
-"""A policy that somebody spoilt, or a later version wrote: its queue is strict, the others go on."""
+"""A policy that somebody spoilt, or a later version wrote: its queue is strict, others go on."""
 
 from __future__ import annotations
 
