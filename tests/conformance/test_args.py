@@ -110,7 +110,7 @@ CASES: list[tuple[Any, Any]] = [
     (bytes, b""),
     (PurePosixPath, PurePosixPath("/tmp/ä b")),
     (Point, Point(1, Decimal("2.50"), ["a"], b"\xff\x00")),
-    (Order, Order(id=uuid.uuid4(), items=[Item(sku="s", price=Decimal("9.90"))])),
+    (Order, Order(id=uuid.UUID(int=7), items=[Item(sku="s", price=Decimal("9.90"))])),
     (Aliased, Aliased(orderId=7)),
     (Computed, Computed(width=3)),
     (Pair, Pair(1, date(2020, 1, 1))),
