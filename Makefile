@@ -7,6 +7,9 @@ ifeq ($(PYTHON_VERSION),)
 $(error cannot run $(PYTHON): install Python 3.11 or newer, or say which: make PYTHON=python3.12)
 endif
 
+# How many files of tests run side by side.
+JOBS ?= 2
+
 VENV ?= .venv/$(PYTHON_VERSION)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -29,7 +32,7 @@ demo: $(READY) ## show orders and their jobs run; URL=postgresql://... or POSTGR
 	@$(BIN)/dibs demo $(if $(URL),--url '$(URL)') $(if $(filter-out 0,$(POSTGRES)),--postgres) $(ARGS)
 
 test: $(READY) ## run the tests; ARGS='-k priority' for some of them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 chaos: $(READY) ## run the tests that take long: more load, more faults
 	@$(BIN)/python -m pytest -m chaos $(ARGS)
