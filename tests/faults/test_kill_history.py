@@ -46,8 +46,10 @@ def test_workers_are_killed_all_the_time(
         with Customers(
             database_url, tmp_path, 2, kills * every, seed=chance.seed_used, pause=0.02
         ) as customers:
+            death = time.monotonic()
             for _ in range(kills):
-                time.sleep(chance.uniform(0.5, 1.5) * every)  # so that death comes at any moment
+                death += chance.uniform(0.5, 1.5) * every
+                time.sleep(max(0, death - time.monotonic()))  # so that it comes at any moment
                 victim = alive.pop(chance.randrange(len(alive)))
                 log.fault(What.KILLED, victim.id)
                 victim.send(signal.SIGKILL)
