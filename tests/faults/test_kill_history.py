@@ -11,13 +11,12 @@ import pytest
 
 from dibs import Dibs
 from tests.support.crew import Crew, Customers
-from tests.support.database import misplaced
+from tests.support.database import misplaced, wait_until_at_rest
 from tests.support.history.events import What
 from tests.support.history.final import history
 from tests.support.history.log import Log
 from tests.support.history.report import Report, summarize
 from tests.support.seed import Chance
-from tests.support.waiting import eventually
 
 WORKERS = 4
 # A lease that a live worker keeps on a busy machine, and that runs out soon after a death. Killed
@@ -40,7 +39,8 @@ def test_workers_are_killed_all_the_time(
     kills: int,
     every: float,
 ):
-    app, log = new_app(**APP), Log(tmp_path)
+    new_app(**APP)
+    log = Log(tmp_path)
     with Crew(database_url, tmp_path, **CREW) as crew:
         alive = crew.start(WORKERS)
         with Customers(
@@ -56,12 +56,7 @@ def test_workers_are_killed_all_the_time(
                 victim.wait()
                 alive += crew.start()
             assert customers.finish() == ([0, 0], ["", ""])
-        eventually(lambda: at_rest(app), "all jobs to end", within=60, every=0.1)
+        wait_until_at_rest(database_url, within=60)
         assert set(crew.stop()) == {0}
     assert misplaced(database_url) == []
     lab(summarize("workers killed", engine, history(database_url, tmp_path), chance.seed_used))
-
-
-def at_rest(app: Dibs) -> bool:
-    stats = app.stats()
-    return not stats.waiting and not stats.states["running"]
