@@ -1,8 +1,8 @@
 """A producer for the lab, which tells what was promised to it and what it took back.
 
-`python -m tests.support.customer URL SECONDS FOLDER SEED` enqueues all kinds of jobs (async, in
-threads, in processes; some fail a few times, a few fail for good), alone, many at once, and in
-transactions of its own, of which it rolls some back. Tests may also have a `Customer` of their own.
+`python -m tests.support.customer URL SECONDS FOLDER SEED PAUSE CLOCK` enqueues all kinds of jobs
+(async, in threads, in processes; some fail a few times, a few fail for good), alone, many at once,
+and in transactions of its own, of which it rolls some back. Tests may also have a `Customer` of their own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import psycopg
 from dibs import Dibs, StoreUnavailableError
 from dibs.model.job import NewJob
 from tests.support import recorder
+from tests.support.clocks import WallClock
 from tests.support.history.events import Event, What
 from tests.support.history.log import Log, now
 
@@ -130,7 +131,9 @@ def transaction(url: str) -> Iterator[Any]:
             yield connection
 
 
-def main(url: str, seconds: str, folder: str, seed: str, pause: str = "0") -> None:
+def main(url: str, seconds: str, folder: str, seed: str, pause: str, clock: str) -> None:
+    if clock:
+        WallClock(Path(clock)).follow()
     with closing(Dibs(url)) as app:
         customer = Customer(app, Log(Path(folder)), Random(seed))
         end = time.monotonic() + float(seconds)

@@ -163,6 +163,10 @@ def main() -> None:
         from tests.support.history.tap import tap
 
         tap(Log(FOLDER))
+    if OPTIONS.get("clock"):
+        from tests.support.clocks import WallClock
+
+        WallClock(Path(OPTIONS["clock"])).follow()
     app.worker(**OPTIONS.get("worker", {})).run(until_idle=OPTIONS.get("until_idle", False))
     app.close()
 
