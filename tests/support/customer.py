@@ -2,7 +2,8 @@
 
 `python -m tests.support.customer URL SECONDS FOLDER SEED PAUSE CLOCK` enqueues all kinds of jobs
 (async, in threads, in processes; some fail a few times, a few fail for good), alone, many at once,
-and in transactions of its own, of which it rolls some back. Tests may also have a `Customer` of their own.
+and in transactions of its own, of which it rolls some back.
+Tests may also have a `Customer` of their own.
 """
 
 from __future__ import annotations
