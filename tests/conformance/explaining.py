@@ -64,7 +64,7 @@ class Shop:
 
     def explain(self, job: Job, **options: Any) -> Explanation:
         found: Explanation = self.face.jobs.explain(job.id, **options)
-        assert json.loads(json.dumps(to_json(found)))["id"] == job.id
+        assert json.loads(json.dumps(to_json(found)))["job"]["id"] == job.id
         assert str(found) == "\n".join(found.sentences)
         assert found.sentences[0].startswith(f"Job {job.id} ({job.kind}, queue {job.queue}) ")
         return found

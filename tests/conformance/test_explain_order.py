@@ -46,7 +46,7 @@ class TestAhead:
         shop.policy(QueuePolicy(Aging(after=60, every=60, step=5, ceiling=20)))
         old, young = shop.add(0, waited=130), shop.add(9)
         found = shop.explain(old)
-        assert (found.priority, found.effective_priority, found.ahead) == (0, 10, 0)
+        assert (found.job.priority, found.job.effective_priority, found.ahead) == (0, 10, 0)
         assert "Its priority is 0; having waited so long, it counts as 10." in found.sentences
         assert shop.explain(young).ahead == 1
 
@@ -107,7 +107,7 @@ class TestInLine:
         shop.worker(slots=3)
         running, first, second, third = (shop.add(waited=10 - n) for n in range(4))
         shop.claim(1)
-        assert shop.explain(running).state is State.RUNNING
+        assert shop.explain(running).job.state is State.RUNNING
         assert [shop.explain(job).verdict for job in (first, second, third)] == [
             "about_to_start", "about_to_start", "in_line"
         ]  # fmt: skip
