@@ -49,13 +49,20 @@ class Serves(Protocol):
     """A worker, by what it takes."""
 
     @property
-    def queues(self) -> Collection[str]: ...  # noqa: D102
+    def queues(self) -> Collection[str]:
+        """The names of the queues that it serves."""
+
     @property
-    def kinds(self) -> Collection[str]: ...  # noqa: D102
+    def kinds(self) -> Collection[str]:
+        """The kinds that it has handlers of."""
+
     @property
-    def lowest(self) -> int: ...  # noqa: D102
+    def lowest(self) -> int:
+        """The lowest priority that it takes."""
+
     @property
-    def highest(self) -> int: ...  # noqa: D102
+    def highest(self) -> int:
+        """The highest priority that it takes."""
 
 
 def obstacle_at(worker: Serves, queue: str, kind: str, priority: int) -> Verdict | None:

@@ -11,8 +11,8 @@ from random import Random
 
 from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, settle
-from dibs.model.lines import Serving, heads_of
-from dibs.model.marks import Marks
+from dibs.model.lines import Serving
+from dibs.model.marks import Marks, heads_of
 from dibs.model.ordering import Credit
 from dibs.model.prefetch import OVERDUE
 from dibs.model.retry import Backoff
