@@ -71,11 +71,3 @@ class Shop:
 
 
 def note() -> None: ...
-
-
-def run(face: Face) -> None:
-    worker = face.target.worker(poll=0.01)
-    if face.runner is None:
-        worker.run(until_idle=True)
-    else:
-        face.wait(worker.arun(until_idle=True))

@@ -10,7 +10,7 @@ from dibs import Aging, Backoff, Cancel, Job, JobNotFoundError, Snooze, State, V
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops.workers import job_promote, worker_leave
-from tests.conformance.explaining import NOON, Shop, run
+from tests.conformance.explaining import NOON, Shop
 from tests.conformance.face import Face
 
 
@@ -130,7 +130,7 @@ class TestWhatIsScheduled:
             raise ValueError("no paper\nleft.")
 
         job = face.handler(fail, backoff=Backoff.exponential(base=600, jitter=0)).enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
         assert (found.job.state, found.job.attempt) == (State.SCHEDULED, 1)
         assert found.job.error == "no paper\nleft."
@@ -138,7 +138,7 @@ class TestWhatIsScheduled:
 
     def test_after_a_snooze(self, face: Face):
         job = face.handler(lambda: Snooze(600), kind="wait").enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
         assert (found.job.state, found.verdict) == (State.SCHEDULED, Verdict.NOT_DUE)
 
@@ -211,7 +211,7 @@ class TestWhatHasStarted:
 
     def test_completed(self, face: Face):
         job = face.handler(lambda: 1, kind="one").enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
         assert (found.job.state, found.verdict) == (State.COMPLETED, Verdict.ENDED)
         assert found.job.finished_at == face.jobs.get(job.id).finished_at
@@ -219,7 +219,7 @@ class TestWhatHasStarted:
 
     def test_cancelled_by_its_handler(self, face: Face):
         job = face.handler(lambda: Cancel("sold out"), kind="sell").enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
         assert f"its handler, on worker {found.job.worker}, called it off" in str(found)
         assert str(found).endswith(": sold out.")
@@ -239,7 +239,7 @@ class TestWhatHasStarted:
             raise ValueError("no\x1b[31m paper " + "x" * 500)
 
         job = face.handler(fail, max_attempts=1).enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
         assert (found.job.state, found.verdict) == (State.DEAD, Verdict.ENDED)
         assert "because it failed 1 time of 1. Its last error: no" in str(found)

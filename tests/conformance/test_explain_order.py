@@ -12,7 +12,7 @@ from dibs import Aging, DibsError, State, Verdict
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops.claim import job_claim
-from tests.conformance.explaining import NOON, Shop, note, run
+from tests.conformance.explaining import NOON, Shop, note
 from tests.conformance.face import Face
 from tests.conformance.spies import raw
 
@@ -181,7 +181,7 @@ class TestInLine:
         handler = face.handler(note)
         for _ in range(20):
             handler.enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(handler.enqueue().id)
         assert found.pace.queue == found.pace.line > 0
         assert found.pace.queue * found.pace.window.total_seconds() == pytest.approx(20)
