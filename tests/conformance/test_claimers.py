@@ -18,13 +18,13 @@ import pytest
 
 from dibs import Dibs
 from dibs.model.aging import Aging
+from dibs.model.backoff import Backoff
 from dibs.model.job import NewJob
 from dibs.model.lifecycle import Interrupted, Returned, settle
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import SWEEP_SECONDS, TOLD_SECONDS, Marks
 from dibs.model.ordering import Credit
 from dibs.model.queues import QueuePolicy, policy_to_json
-from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import Claimed, job_claim

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dibs import Aging, Backoff, Cancel, Job, JobNotFoundError, Snooze, State, Verdict
+from dibs import Aging, Backoff, Cancel, Job, JobNotFoundError, Retry, Snooze, State, Verdict
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops.workers import job_promote, worker_leave
@@ -129,7 +129,9 @@ class TestWhatIsScheduled:
         def fail() -> None:
             raise ValueError("no paper\nleft.")
 
-        job = face.handler(fail, backoff=Backoff.exponential(base=600, jitter=0)).enqueue()
+        job = face.handler(
+            fail, retry=Retry(backoff=Backoff.exponential(base=600, jitter=0))
+        ).enqueue()
         face.work()
         found = face.jobs.explain(job.id)
         assert (found.job.state, found.job.attempt) == (State.SCHEDULED, 1)

@@ -64,7 +64,7 @@ class TestGet:
 class TestAttempts:
     def test_of_a_job_that_fails(self, face: Face):
         at_once = Backoff.exponential(base=0)
-        job = face.handler(fail, max_attempts=3, backoff=at_once).enqueue(3)
+        job = face.handler(fail, max_attempts=3, retry=at_once).enqueue(3)
         face.work()
         attempts = face.jobs.attempts(job.id)
         assert [attempt.attempt for attempt in attempts] == [1, 2, 3]
@@ -210,7 +210,7 @@ class TestStats:
     def test_of_jobs_in_every_state(self, face: Face):
         noted = face.handler(note, queue="q")
         retry = Backoff.exponential(base=0)
-        face.handler(fail, max_attempts=2, backoff=retry).using(priority=1).enqueue(2)
+        face.handler(fail, max_attempts=2, retry=retry).using(priority=1).enqueue(2)
         answered = face.handler(answer)
         face.enqueue_many([answered.request()] * 3)
         face.work(queues=["default"])

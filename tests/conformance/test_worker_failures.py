@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dibs import Backoff, DeadReason, Dibs, Job, JobContext, State
+from dibs import Backoff, DeadReason, Dibs, Job, JobContext, Retry, State
 from tests.conformance.working import declare, work
 from tests.support import child_handlers
 
@@ -23,7 +23,7 @@ class TestFailures:
         app = new_app()
         seen = []
 
-        @app.job(max_attempts=3, backoff=AT_ONCE)
+        @app.job(max_attempts=3, retry=AT_ONCE)
         def fail(ctx: JobContext) -> None:
             seen.append(ctx.attempt)
             raise ValueError(f"number {ctx.attempt}")
@@ -47,7 +47,7 @@ class TestFailures:
     def test_waits_for_its_backoff(self, new_app: NewApp):
         app = new_app()
 
-        @app.job(backoff=Backoff.exponential(base=3600, jitter=0))
+        @app.job(retry=Retry(backoff=Backoff.exponential(base=3600, jitter=0)))
         async def fail() -> None:
             raise ValueError("no")
 
@@ -60,7 +60,7 @@ class TestFailures:
     def test_succeeds_in_the_end(self, new_app: NewApp):
         app = new_app()
 
-        @app.job(max_attempts=3, backoff=AT_ONCE)
+        @app.job(max_attempts=3, retry=AT_ONCE)
         def flaky(ctx: JobContext) -> int:
             if ctx.attempt < 3:
                 raise ValueError("not yet")
@@ -95,7 +95,7 @@ class TestFailures:
         app = new_app()
         other = app.job(int_only)
 
-        @app.job(max_attempts=2, backoff=AT_ONCE)
+        @app.job(max_attempts=2, retry=AT_ONCE)
         def outer() -> None:
             other.enqueue("x")  # type: ignore[arg-type]
 

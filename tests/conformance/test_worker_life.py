@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from dibs import Backoff, ConfigurationError, Dibs, SchemaError, State
+from dibs import Backoff, ConfigurationError, Dibs, Retry, SchemaError, State
 from tests.conformance.working import working
 from tests.support.crew import ROOT
 from tests.support.waiting import eventually
@@ -80,7 +80,7 @@ class TestNudges:
         app = new_app()
         workers = []
 
-        @app.job(max_attempts=20, backoff=Backoff.exponential(base=0))
+        @app.job(max_attempts=20, retry=Retry(backoff=Backoff.exponential(base=0)))
         async def fail_until_two(n: int) -> None:
             workers.append(asyncio.get_running_loop())
             if len(workers) < 10:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dibs.errors import JobNotFoundError, JobStateError, StoreError
+from dibs.model.backoff import Backoff
 from dibs.model.job import Job, NewJob, State
 from dibs.model.lifecycle import Claim, Outcome, Returned, settle
 from dibs.model.lines import Demand, Serving
 from dibs.model.ordering import Credit
 from dibs.model.queues import QueuePolicy
-from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue

@@ -36,6 +36,10 @@ class Claimed(NamedTuple):
     scheduled_at: int
     created_at: int
     started_at: int
+    timeout: int | None
+    """Microseconds; 0 for none, None for that of the kind or queue."""
+    retry: str | None
+    """Its own rules for retries, as JSON; None for those of its kind."""
     rank: int
     """Of two jobs that a worker holds the one of higher rank starts first."""
 

@@ -10,7 +10,7 @@ from random import Random
 
 from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
 from dibs.model.lines import Serving
-from dibs.model.retry import Backoff
+from dibs.model.retry import Retry
 from dibs.model.times import from_micros
 from dibs.store.ops.claim import lines_of
 from dibs.store.ops.settle import job_settle
@@ -137,8 +137,8 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
 
 
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:
-    # Neither backoff nor chance matter to a rescue: the job was not at fault, it goes back.
-    return settle(claim, WorkerLost(crashes, max_crashes), Backoff(), Random(0))
+    # Neither rules nor chance matter to a rescue: the job was not at fault, it goes back.
+    return settle(claim, WorkerLost(crashes, max_crashes), Retry(), Random(0))
 
 
 @operation(reads=True)

@@ -12,7 +12,8 @@ WITH input AS MATERIALIZED (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
-    RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result, i.reason
+    RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result,
+        COALESCE(i.reason, NULLIF(r.cancel, '')) AS reason
 ), job AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM settled)) RETURNING *
 ), history AS (
@@ -39,19 +40,19 @@ SELECT job_id FROM settled;
 
 -- name: job_requeue
 -- Jobs will run again: after :delay microseconds, or, where it is NULL, from their old place in
--- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; a failed attempt
--- leaves its record.
+-- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; an attempt with an
+-- `outcome` leaves its record. Jobs that somebody wants cancelled are left as they are.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :rows_job_id::bigint[], :rows_claim::integer[], :rows_delay::bigint[],
-        :rows_counted::integer[], :rows_crashed::integer[], :rows_error_type::text[],
-        :rows_error::text[], :rows_traceback::text[]
-    ) AS i (job_id, claim, delay, counted, crashed, error_type, error, traceback)
+        :rows_counted::integer[], :rows_crashed::integer[], :rows_outcome::text[],
+        :rows_error_type::text[], :rows_error::text[], :rows_traceback::text[]
+    ) AS i (job_id, claim, delay, counted, crashed, outcome, error_type, error, traceback)
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
-        AND i.claim = r.claim
-    RETURNING r.*, i.error_type, i.error, i.traceback
+        AND i.claim = r.claim AND r.cancel IS NULL
+    RETURNING r.*, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input: from what was settled the planner expects one row, and would read
     -- the whole batch again for each. The record keeps the claim before the one that ran.
@@ -71,10 +72,11 @@ WITH input AS MATERIALIZED (
     SELECT scheduled_at, id FROM job WHERE scheduled_at > :now
 ), attempt AS (
     INSERT INTO dibs_attempts (
-        job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+        job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error,
+        traceback
     )
-    SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
-    FROM settled WHERE error IS NOT NULL
+    SELECT job_id, claim, attempt, worker, started_at, :now, outcome, error_type, error, traceback
+    FROM settled WHERE outcome IS NOT NULL
 ), counter AS (
     INSERT INTO dibs_counters AS c (
         minute, worker, queue, kind, priority, outcome, count, wait, run
@@ -93,14 +95,14 @@ SELECT job_id FROM settled;
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :rows_job_id::bigint[], :rows_claim::integer[], :rows_reason::text[],
-        :rows_crashed::integer[], :rows_error_type::text[], :rows_error::text[],
-        :rows_traceback::text[]
-    ) AS i (job_id, claim, reason, crashed, error_type, error, traceback)
+        :rows_crashed::integer[], :rows_outcome::text[], :rows_error_type::text[],
+        :rows_error::text[], :rows_traceback::text[]
+    ) AS i (job_id, claim, reason, crashed, outcome, error_type, error, traceback)
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
-    RETURNING r.*, i.reason, i.error_type, i.error, i.traceback
+    RETURNING r.*, i.reason, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input, as in job_requeue.
     UPDATE dibs_jobs AS j
@@ -115,9 +117,10 @@ WITH input AS MATERIALIZED (
     SELECT job_id, reason, worker, started_at, :now FROM settled
 ), attempt AS (
     INSERT INTO dibs_attempts (
-        job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+        job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error,
+        traceback
     )
-    SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
+    SELECT job_id, claim, attempt, worker, started_at, :now, outcome, error_type, error, traceback
     FROM settled
 ), counter AS (
     INSERT INTO dibs_counters AS c (
