@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import psycopg
 import pytest
 
-from dibs import Aging, Dibs, Priority, State
+from dibs import Aging, Dibs, Priority, State, Verdict
 from dibs.model.lines import Serving
 from dibs.model.prefetch import MOST
 from dibs.store.ops.claim import line_fronts
@@ -222,6 +222,19 @@ class TestReservedSlots:
             with working(held.app, concurrency=4):
                 eventually(lambda: len(held.started) == 5, "another worker to take the rest")
                 held.let_all_go()
+
+    def test_are_told_to_who_asks_why_a_job_waits(self, held: Held):
+        explain = held.app.jobs.explain
+        for n in range(3):
+            held.wait(f"low {n}", 0)
+        with working(held.app, concurrency=4, reserve={10: 2}):
+            eventually(lambda: len(held.started) == 2, "the slots for all to fill")
+            [waiting] = held.app.jobs.list(state="ready")
+            found = explain(waiting.id)
+            [worker] = found.candidates
+            assert (found.verdict, worker.free, worker.kept) == (Verdict.IN_LINE, 0, 2)
+            assert worker.worker.reserve == {10: 2}
+            held.let_all_go()
 
 
 class TestUrgency:

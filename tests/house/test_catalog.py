@@ -96,7 +96,7 @@ SAMPLES: list[Operation[Any]] = [
     queue_list(),
     job_standing(1, 10),
     stats_count(),
-    worker_beat("w", SERVING, ["mail"], 10, 30_000_000),
+    worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
     worker_leave("w"),
     worker_list(),
     job_due(),

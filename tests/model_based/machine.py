@@ -39,7 +39,7 @@ from tests.model_based import strategies as some
 from tests.model_based.engines import PLACES, Engines, jobs_load
 from tests.model_based.entry import ENDED, Entry
 from tests.model_based.oracle import RETRY_BASE, Oracle
-from tests.model_based.strategies import KINDS, KNOWN, LEASE, QUEUES
+from tests.model_based.strategies import KINDS, KNOWN, LEASE, QUEUES, RESERVE, SLOTS
 
 START = 1_767_225_600 * SECOND
 BACKOFF = Backoff(base=RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0)
@@ -181,8 +181,10 @@ class Histories(RuleBasedStateMachine):
     def tend(self, worker: str, what: str) -> None:
         match what:
             case "beat":
-                self.engines.run(worker_beat(worker, Serving(tuple(QUEUES)), KNOWN, 1, LEASE))
-                self.oracle.beat(worker, QUEUES, KNOWN, LEASE)
+                self.engines.run(
+                    worker_beat(worker, Serving(tuple(QUEUES)), KNOWN, SLOTS, RESERVE, LEASE)
+                )
+                self.oracle.beat(worker, QUEUES, KNOWN, SLOTS, RESERVE, LEASE)
             case "leave":
                 self.engines.run(worker_leave(worker))
                 self.oracle.workers.pop(worker, None)

@@ -7,7 +7,7 @@ after every step what each must look like.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from dibs.model.job import Job, NewJob, State
@@ -199,11 +199,21 @@ class Oracle:
 
     # --- Workers ---------------------------------------------------------------------------
 
-    def beat(self, worker: str, queues: list[str], kinds: list[str], lease: int) -> None:
+    def beat(
+        self,
+        worker: str,
+        queues: list[str],
+        kinds: list[str],
+        slots: int,
+        reserve: Mapping[int, int],
+        lease: int,
+    ) -> None:
         """Keep a worker alive; the first beat registers it."""
         moment = from_micros(self.now)
         old = self.workers.get(worker)
-        new = WorkerRecord(worker, tuple(queues), -32768, 32767, tuple(kinds), 1, moment, moment)
+        new = WorkerRecord(
+            worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, moment, moment
+        )
         if old:
             new = replace(old.record, beat_at=moment)
         self.workers[worker] = WorkerEntry(new, self.now + lease)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from dibs.explain.words import told
 from dibs.model.job import WAITING, Job, State
+from dibs.model.slots import Slots
 from dibs.model.standing import Pace, pace_of, share_of, start_after, within
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, judge, obstacle_at, obstacle_of
@@ -27,7 +28,9 @@ class Candidate:
     obstacle: Verdict | None
     """What keeps it from this job: its queues, its kinds or its priorities."""
     free: int
-    """Its slots that hold no job; some may be kept for urgent ones."""
+    """Its slots that the job could use now: those that hold no job and are not kept for others."""
+    kept: int
+    """Its slots that hold no job, but are reserved for more urgent ones than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +122,11 @@ def _explanation(found: Standing, most: int) -> Explanation:
 
 def _candidate(worker: WorkerRecord, found: Standing) -> Candidate:
     job = found.job
-    return Candidate(
-        worker,
-        obstacle_at(worker, job.queue, job.kind, job.priority),
-        max(0, worker.concurrency - found.held.get(worker.id, 0)),
-    )
+    slots = Slots(worker.concurrency, worker.reserve)
+    slots.hold(found.held.get(worker.id, {}))
+    free = slots.room(job.priority)
+    obstacle = obstacle_at(worker, job.queue, job.kind, job.priority)
+    return Candidate(worker, obstacle, free, slots.free - free)
 
 
 def _ahead(found: Standing, most: int) -> tuple[int | None, int | None, bool]:

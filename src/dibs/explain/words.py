@@ -106,10 +106,7 @@ def _verdict(this: Explanation) -> Iterator[str]:
     elif this.verdict is Verdict.ABOUT_TO_START:
         yield "A slot is free for it: it is about to start."
         if this.waited is not None and this.waited > PATIENCE:
-            yield (
-                "If it still waits, the free slots are reserved for more urgent jobs, or their "
-                "worker hangs."
-            )
+            yield "If it still waits, the worker with the free slot hangs."
     elif this.obstacle is not None:
         yield _obstacle(this, this.obstacle)
 
@@ -201,10 +198,12 @@ def _pace(this: Explanation) -> Iterator[str]:
 
 def _able(this: Explanation) -> Iterator[str]:
     able = [one for one in this.candidates if one.obstacle is None]
-    slots, free = sum(one.worker.concurrency for one in able), sum(one.free for one in able)
+    slots = _many(sum(one.worker.concurrency for one in able), "slot")
+    free, kept = sum(one.free for one in able), sum(one.kept for one in able)
+    urgent = f" and {kept:,} kept for more urgent jobs" if kept else ""
     yield (
         f"{len(able):,} of {_many(len(this.candidates), 'live worker')} can run it, with {free:,} "
-        f"of {_many(slots, 'slot')} free: {_names(able, this.at)}."
+        f"of {slots} free{urgent}: {_names(able, this.at)}."
     )
     others = sorted({queue for one in able for queue in one.worker.queues} - {this.job.queue})
     if others:

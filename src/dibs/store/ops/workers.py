@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -33,6 +33,8 @@ class WorkerRecord:
     highest: int
     kinds: tuple[str, ...]
     concurrency: int
+    reserve: Mapping[int, int]
+    """Slots kept for jobs from a priority on."""
     started_at: datetime
     beat_at: datetime
 
@@ -48,7 +50,12 @@ class Rescued:
 
 @operation()
 def worker_beat(
-    worker: str, serving: Serving, kinds: Sequence[str], concurrency: int, lease: int
+    worker: str,
+    serving: Serving,
+    kinds: Sequence[str],
+    concurrency: int,
+    reserve: Mapping[int, int],
+    lease: int,
 ) -> Steps[None]:
     """Keep `worker` alive for `lease` microseconds more; the first beat registers it."""
     yield Statement(
@@ -60,6 +67,7 @@ def worker_beat(
             "highest": serving.highest,
             "kinds": json.dumps(list(kinds)),
             "concurrency": concurrency,
+            "reserve": json.dumps(dict(reserve)),
             "lease": lease,
         },
         alone=True,
@@ -84,10 +92,11 @@ def worker_list() -> Steps[list[WorkerRecord]]:
             highest=highest,
             kinds=tuple(json.loads(kinds)),
             concurrency=concurrency,
+            reserve={int(limit): slots for limit, slots in json.loads(reserve).items()},
             started_at=from_micros(started_at),
             beat_at=from_micros(beat_at),
         )
-        for id_, queues, lowest, highest, kinds, concurrency, started_at, beat_at in rows
+        for id_, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at in rows
     ]
 
 
