@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dibs import Backoff, Dibs, JobContext
+from dibs import Backoff, Dibs, JobContext, Retry
 from dibs.telemetry import configure_logging
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
@@ -149,7 +149,7 @@ async def kill_worker(ctx: JobContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.job(max_attempts=2, backoff=Backoff.exponential(base=0))
+@app.job(max_attempts=2, retry=Retry(backoff=Backoff.exponential(base=0)))
 async def record_and_fail(ctx: JobContext) -> None:
     write_down("start", ctx)
     raise ValueError("as always")
