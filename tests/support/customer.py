@@ -9,6 +9,7 @@ Tests may also have a `Customer` of their own.
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -60,8 +61,7 @@ class Customer:
         self._kinds = [
             self.app.job(
                 kind.function,  # type: ignore[attr-defined]
-                max_attempts=3,
-                backoff=recorder.SOON,
+                retry=recorder.SOON,
                 executor="process" if kind is recorder.flaky_in_child else None,
             )
             for kind in kinds
@@ -138,7 +138,9 @@ def main(url: str, seconds: str, folder: str, seed: str, pause: str, clock: str)
     with closing(Dibs(url)) as app:
         customer = Customer(app, Log(Path(folder)), Random(seed))
         end = time.monotonic() + float(seconds)
-        while time.monotonic() < end:
+        stopped: list[bool] = []
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+        while time.monotonic() < end and not stopped:
             customer.once()
             time.sleep(float(pause))  # so that the workers keep up
 

@@ -24,7 +24,7 @@ from dibs.telemetry import configure_logging
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
 FOLDER = Path(OPTIONS.get("folder", "."))
 
-SOON = Backoff.exponential(base=0.02, max=0.1)
+SOON = Retry(3, Backoff.exponential(base=0.02, max=0.1))
 
 app = Dibs(OPTIONS.get("url", "sqlite:///never-opened.db"), **OPTIONS.get("app", {}))
 
@@ -109,7 +109,7 @@ def _may_fail(ctx: JobContext, failures: int) -> None:
         raise ValueError(f"attempt {ctx.attempt} of the {failures} that fail")
 
 
-@app.job(max_attempts=3, backoff=SOON)
+@app.job(retry=SOON)
 async def flaky(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
     """Work for `seconds`, fail `failures` times; `tag` names the job for those without its id."""
     worker = await record_slowly.function(ctx, seconds)
@@ -117,14 +117,14 @@ async def flaky(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0
     return worker
 
 
-@app.job(max_attempts=3, backoff=SOON)
+@app.job(retry=SOON)
 def flaky_in_thread(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
     worker = record_in_thread.function(ctx, seconds)
     _may_fail(ctx, failures)
     return worker
 
 
-@app.job(executor="process", max_attempts=3, backoff=SOON)
+@app.job(executor="process", retry=SOON)
 def flaky_in_child(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
     worker = record_in_child.function(ctx, seconds)
     _may_fail(ctx, failures)
