@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from dibs.client.settings import Settings
 from dibs.errors import DibsError
@@ -31,6 +32,8 @@ class Heartbeat:
         self._interval = settings.heartbeat / SECOND
         self._lease = settings.lease / SECOND
         self._beat = beat
+        # So that a connection gone deaf is given up while there is time for another one.
+        self._within = max(self._lease / 3, 1.0)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dibs-heartbeat", daemon=True)
         self._last = time.monotonic()
@@ -55,7 +58,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopped.wait(self._interval):
             try:
-                self._store.run(self._beat())
+                self._store.run(replace(self._beat(), within=self._within))
             except DibsError as error:
                 self._report(error)
             else:
