@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -19,30 +20,43 @@ class Standby(PostgresCluster):
     def __init__(self, primary: PostgresCluster, port: int | None = None) -> None:
         """Follow `primary`; `port` is where to listen, by default one of its own."""
         super().__init__()
-        if port is not None:
-            self.port = port
+        self.port = port or self.port
         self._primary = primary
 
     def _fill(self, base: Path) -> None:
-        copy = ["--pgdata", str(base / "data"), "--write-recovery-conf", "--checkpoint=fast"]
-        self._tool(base, "pg_basebackup", "--no-sync", *copy, "--dbname", self._primary.url())
+        self._tool(
+            base, "pg_basebackup", "--pgdata", str(base / "data"), "--write-recovery-conf",
+            "--checkpoint=fast", "--no-sync", "--dbname", self._primary.url(),
+        )  # fmt: skip
 
     def promote(self) -> None:
-        """Become the primary; return when it takes writes."""
-        with psycopg.connect(self.url(), autocommit=True) as connection:
-            assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+        """Become the primary, one that has no standby; return when it takes writes."""
+        _execute(
+            self,
+            "SELECT pg_promote()",
+            "ALTER SYSTEM RESET synchronous_standby_names",
+            "SELECT pg_reload_conf()",
+        )
 
 
-def wait_for_each_other(primary: PostgresCluster) -> None:
-    """From now on `primary` confirms a commit when its standby has it on disk too."""
-    with psycopg.connect(primary.url(), autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        connection.execute("SELECT pg_reload_conf()")
-        eventually(lambda: connection.execute(STREAMING).fetchone(), "the standby to stream")
+def replicate_synchronously(primary: PostgresCluster) -> None:
+    """Have `primary` confirm a commit only when its standby has it on disk too."""
+    _execute(
+        primary, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"
+    )
+    eventually(lambda: _execute(primary, STREAMING), "the standby to stream", every=0.05)
 
 
 def multi_host(url: str, *others: PostgresCluster) -> str:
     """Return the URL of the same database on whichever of several servers takes writes."""
     parts = urlsplit(url)
     hosts = ",".join([parts.netloc, *(f"127.0.0.1:{other.port}" for other in others)])
-    return parts._replace(netloc=hosts).geturl()
+    return parts._replace(netloc=hosts, query="target_session_attrs=read-write").geturl()
+
+
+def _execute(server: PostgresCluster, *statements: LiteralString) -> list[tuple[object, ...]]:
+    """Execute each statement by itself, and return the rows of the last."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        for statement in statements:
+            cursor = connection.execute(statement)
+        return cursor.fetchall()

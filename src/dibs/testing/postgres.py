@@ -60,7 +60,8 @@ class PostgresCluster:
     Args:
         root: directory to put the cluster's temporary directory in; the system's by default.
         settings: server settings as in ``postgresql.conf``. Durability is PostgreSQL's default
-            (on) unless ``{"fsync": "off"}`` is among them.
+            (on) unless ``{"fsync": "off"}`` is among them; the server listens on 127.0.0.1 unless
+            there are ``listen_addresses``.
 
     Raises:
         MissingDependencyError: at the first start, if the extra ``testing`` is not installed.
@@ -215,8 +216,8 @@ class PostgresCluster:
     def _launch(self, base: Path) -> bool:
         """Start the server; return whether it is ready, or False if its port is taken."""
         settings = {
-            **self._settings,
             "listen_addresses": "127.0.0.1",
+            **self._settings,
             "port": str(self.port),
             "unix_socket_directories": "..",  # seen from the data: short however long the path is
         }
@@ -264,4 +265,4 @@ def _is_ready(data: Path, pid: int) -> bool:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
+    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() in {"ready", "standby"}
