@@ -34,6 +34,8 @@ class Link:
         self.server = server
         self.deaf = False
         """Bytes were swallowed: nothing more will ever pass."""
+        self.held = False
+        """What comes in waits until the proxy is healed."""
         self.gone = False
         """One of its ends hung up."""
 
@@ -61,6 +63,7 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         """Stand in front of the PostgreSQL server of `url`."""
+        self.server_url = url
         self._parts = urlsplit(url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -69,6 +72,7 @@ class Proxy:
         self._links: set[Link] = set()
         self._changed = threading.Condition()
         self._delay = 0.0
+        self._trap = b""
         self._held = self._deaf = self._closed = False
         self._start(self._accept)
 
@@ -79,10 +83,10 @@ class Proxy:
         return self._parts._replace(netloc=f"{user}@127.0.0.1:{self.port}").geturl()
 
     @property
-    def links(self) -> int:
-        """How many connections pass through it."""
+    def deafened(self) -> int:
+        """How many connections were made deaf that no end has left yet."""
         with self._changed:
-            return len(self._links)
+            return sum(link.deaf and not link.gone for link in self._links)
 
     # --- Commands --------------------------------------------------------------------------
 
@@ -106,11 +110,24 @@ class Proxy:
         """Keep from now on what comes in, in both directions, until `heal`."""
         self._set(held=True)
 
+    def trap(self, words: bytes) -> None:
+        """Hold the next connection that says these words, and no other."""
+        with self._changed:
+            self.faults += 1
+            self._trap = words
+
+    @property
+    def trapped(self) -> bool:
+        """Whether a connection is held that said the words of the trap."""
+        with self._changed:
+            return any(link.held for link in self._links)
+
     def heal(self) -> None:
         """Pass on what was held; new connections are as good as ever."""
         with self._changed:
             self._delay, self._held, self._deaf = 0.0, False, False
             for link in self._links:
+                link.held = False
                 if link.deaf and link.gone:
                     link.close()
             self._changed.notify_all()
@@ -180,9 +197,9 @@ class Proxy:
     def _pump(self, link: Link, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
-                if self._may_pass(link):
+                if self._may_pass(link, data):
                     sink.sendall(data)
-            if self._may_pass(link):  # what is deaf passes on no end either
+            if self._may_pass(link, b""):  # what is deaf passes on no end either
                 sink.shutdown(socket.SHUT_WR)
         with self._changed:
             if link.gone and not link.deaf:
@@ -190,10 +207,12 @@ class Proxy:
                 self._links.discard(link)
             link.gone = True
 
-    def _may_pass(self, link: Link) -> bool:
+    def _may_pass(self, link: Link, data: bytes) -> bool:
         """Return whether what came in goes on, as soon as it does."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._closed)
+            if self._trap and self._trap in data:
+                link.held, self._trap = True, b""
+            self._changed.wait_for(lambda: not (self._held or link.held) or self._closed)
             delay = self._delay
         if delay:
             time.sleep(delay)  # this is the fault

@@ -41,9 +41,7 @@ class Standby(PostgresCluster):
 
 def replicate_synchronously(primary: PostgresCluster) -> None:
     """Have `primary` confirm a commit only when its standby has it on disk too."""
-    _execute(
-        primary, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"
-    )
+    _execute(primary, "ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
     eventually(lambda: _execute(primary, STREAMING), "the standby to stream", every=0.05)
 
 

@@ -119,10 +119,14 @@ class PostgresStore(Closing):
                     )
                     return await cursor.fetchall() if cursor.description else []
 
-                if first.alone:
-                    return await adrive(calls, first, execute)
-                async with connection.transaction():
-                    return await adrive(calls, first, execute)
+                try:
+                    if first.alone:
+                        return await adrive(calls, first, execute)
+                    async with connection.transaction():
+                        return await adrive(calls, first, execute)
+                except driver.NoAnswer:
+                    await pool.drain()  # the others may be as deaf, each for as long
+                    raise
 
     def _within(self, operation: Operation[Any]) -> float:
         within = operation.within
@@ -140,7 +144,11 @@ class PostgresStore(Closing):
                 except driver.PoolClosed:
                     continue
                 break
-            yield connection
+            try:
+                yield connection
+            except driver.NoAnswer:
+                self._sync_pool().drain()  # the others may be as deaf, each for as long
+                raise
 
     def _sync_pool(self) -> Any:
         with self._lock:

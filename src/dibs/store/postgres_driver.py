@@ -18,6 +18,7 @@ from dibs.store.postgres_connect import (
     CONNECT_SECONDS,
     AsyncConnection,
     Connection,
+    NoAnswer,
     connect,
     options,
 )
@@ -48,9 +49,8 @@ Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 """Errors after which the same transaction may well succeed."""
 
 __all__ = [
-    "ANSWER_SECONDS",
-    "Conflict", "Listener", "Nudger", "PoolClosed", "make_async_pool", "no_gate", "open_pool",
-    "translated", "try_connect",
+    "ANSWER_SECONDS", "Conflict", "Listener", "NoAnswer", "Nudger", "PoolClosed",
+    "make_async_pool", "no_gate", "open_pool", "translated", "try_connect",
 ]  # fmt: skip
 
 
