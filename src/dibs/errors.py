@@ -99,4 +99,4 @@ class StoreError(DibsError):
 
 
 class StoreUnavailableError(StoreError):
-    """The database cannot be reached, or is locked by somebody else; try again later."""
+    """The database cannot be reached, is locked by others, or its disk is full; try again later."""
