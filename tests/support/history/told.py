@@ -75,7 +75,7 @@ class Told:
                     began.append(event)
                 case What.DOUBTFUL if not event.job:
                     self._doubts.add(event.to)
-                case What.LEFT | What.FAULT:
+                case What.LEFT | What.FAULT | What.MENDED:
                     pass
                 case _:
                     self._sort_in(event)
