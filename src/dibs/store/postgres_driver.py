@@ -67,11 +67,12 @@ def try_connect(target: str) -> None:
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     """Refuse an idle connection that the server has closed, without a round trip.
 
-    An idle connection has nothing to read, unless its end or a notice has arrived.
+    An idle connection has nothing to read, unless its end or a notice has arrived; or one after
+    the other, as when the server was shut down.
     """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
+    while poll.poll(0):
         connection.pgconn.consume_input()  # raises OperationalError at the end of the stream
 
 
