@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from dibs.client.handler import Handler
@@ -71,7 +72,11 @@ class Settler(Service):
 
     async def tick(self) -> float:
         """Flush one batch."""
-        keys = list(self._pending)[:BATCH]
+        # One end of each job, for what the database answers is which jobs were moved.
+        first: dict[int, Key] = {}
+        for key in islice(self._pending, BATCH):
+            first.setdefault(key[0], key)
+        keys = list(first.values())
         if keys:
             batch = [self._pending[key] for key in keys]
             await self._flush(batch)
