@@ -56,6 +56,7 @@ class Fetcher(Service):
         kinds: list[str],
         dispatcher: Dispatcher,
         settling: Callable[[], set[Key]],
+        holds: Callable[[], bool],
         poll: float,
     ) -> None:
         """Claim jobs of `serving` and `kinds` for `worker`.
@@ -67,6 +68,7 @@ class Fetcher(Service):
             kinds: what it can run.
             dispatcher: takes what was claimed.
             settling: the claims that are still to be settled.
+            holds: whether the worker has its lease.
             poll: seconds between two looks where no nudge comes.
         """
         super().__init__()
@@ -82,6 +84,7 @@ class Fetcher(Service):
         self._kinds = kinds
         self._dispatcher = dispatcher
         self._settling = settling
+        self._holds = holds
         self._poll = poll
         self._watch: Watch | None = None
         self._claiming = False
@@ -118,7 +121,8 @@ class Fetcher(Service):
             await self._recover()
             self._recovered = now
         demand = self._dispatcher.demand(BATCH)
-        if demand is None:
+        # What a worker claims whose lease has run out would be taken from it at once.
+        if demand is None or not self._holds():
             return self._pause()
         question = self._question
         quiet = question is not None and self._dispatcher.idle and not self._settling()
