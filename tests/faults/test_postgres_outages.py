@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from dibs import Dibs
 from dibs.errors import MissingDependencyError
 from dibs.testing import PostgresCluster
+from tests.support import recorder
 from tests.support.crew import Crew, Customers
 from tests.support.database import misplaced, query
 from tests.support.history.final import history
@@ -139,6 +140,45 @@ def follow(primary: PostgresCluster, port: int | None, servers: ExitStack) -> St
     standby = servers.enter_context(Standby(primary, port))
     replicate_synchronously(primary)
     return standby
+
+
+@pytest.mark.parametrize("way", ["fast", "immediate"])
+def test_a_producer_does_not_hear_of_a_shutdown_while_it_was_idle(
+    durable_cluster: PostgresCluster, way: Literal["fast", "immediate"]
+):
+    app = Dibs(durable_cluster.create_database())
+    app.migrate()
+    record = app.job(recorder.record.function)
+    first = record.enqueue()
+    durable_cluster.restart(way)
+    assert record.enqueue().id > first.id
+    app.close()
+
+
+def test_an_outage_longer_than_the_lease_repeats_nothing(
+    durable_cluster: PostgresCluster, tmp_path: Path
+):
+    """Everybody's lease has run out, and nobody died: who is back first waits for the others."""
+    url, short = durable_cluster.create_database(), {"heartbeat": 0.3, "lease": 1.5}
+    app = Dibs(url, **short)
+    app.migrate()
+    work = app.job(recorder.record_slowly.function)
+    ids = app.enqueue_many(work.request(seconds=60, go=True) for _ in range(4))
+    with Crew(url, tmp_path, app=short, worker={"concurrency": 2}) as crew:
+        crew.start(WORKERS)
+        eventually(lambda: len(crew.entries()) == len(ids), "all to run")
+        durable_cluster.kill()
+        time.sleep(2 * short["lease"])  # this is the outage
+        durable_cluster.start()
+        now = "extract(epoch FROM now()) * 1000000"
+        leases = f"SELECT COUNT(*) FROM dibs_workers WHERE expires_at > {now}"
+        eventually(lambda: query(url, leases) == [(WORKERS,)], "both to be heard of again")
+        (tmp_path / "go").touch()
+        eventually(lambda: not app.stats().states["running"], "the end", every=0.1)
+        assert crew.stop() == [0] * WORKERS
+        assert sorted(entry.job_id for entry in crew.entries()) == sorted(ids)
+    assert {(job.attempt, job.crashes) for job in map(app.jobs.get, ids)} == {(1, 0)}
+    app.close()
 
 
 def run(

@@ -107,7 +107,7 @@ class Told:
             for term in job.in_turn()
             for claimed in term.claimed
             if (claimed.worker, claimed.attempt) == (event.worker, event.attempt)
-            and claimed.asked <= event.at
+            and claimed.at <= event.at
         ]
         if mine:
             mine[-1].began.append(event)
