@@ -94,7 +94,7 @@ def test_the_server_goes_down_and_comes_back(
             time.sleep(chance.uniform(0, 0.5))  # some outages are long enough to be noticed
             durable_cluster.start()
 
-    run(url, tmp_path, chance, go_down_and_up, seconds=len(ways) * every)
+    run(url, tmp_path, chance, go_down_and_up, seconds=len(ways) * (every + 1.5))
     name = "server killed" if set(ways) == {kill} else "server killed and shut down"
     report(name, url, tmp_path, chance, lab)
 

@@ -76,10 +76,6 @@ def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -
         connection.pgconn.consume_input()  # raises OperationalError at the end of the stream
 
 
-async def _acheck(connection: psycopg.AsyncConnection[Any]) -> None:
-    _check(connection)
-
-
 def open_pool(target: str, role: Role) -> Any:
     """Return an open pool for the sync face."""
     settings = WORKER_SETTINGS if role is Role.WORKER else ()
@@ -90,13 +86,21 @@ def open_pool(target: str, role: Role) -> Any:
         for setting in settings:
             connection.execute(setting)
 
-    return ConnectionPool(
+    def check(connection: Connection) -> None:
+        try:
+            _check(connection)
+        except psycopg.Error:
+            pool.drain()  # the others have ended too; for each, psycopg would wait longer
+            raise
+
+    pool = ConnectionPool(
         configure=configure,
-        check=_check,
+        check=check,
         open=True,
         connection_class=Connection,
         **_options(target, role),
     )
+    return pool
 
 
 def make_async_pool(target: str, role: Role) -> Any:
@@ -109,13 +113,21 @@ def make_async_pool(target: str, role: Role) -> Any:
         for setting in settings:
             await connection.execute(setting)
 
-    return _AsyncPool(
+    async def check(connection: AsyncConnection) -> None:
+        try:
+            _check(connection)
+        except psycopg.Error:
+            await pool.drain()  # the others have ended too; for each, psycopg would wait longer
+            raise
+
+    pool = _AsyncPool(
         configure=configure,
-        check=_acheck,
+        check=check,
         open=False,
         connection_class=AsyncConnection,
         **_options(target, role),
     )
+    return pool
 
 
 class _AsyncPool(AsyncConnectionPool[AsyncConnection]):
