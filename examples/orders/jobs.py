@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from dibs import Backoff, Dibs, JobContext, Priority
+from dibs import Backoff, Dibs, JobContext, Priority, Retry
 from orders import invoice, store
 
 app = Dibs(store.URL)
@@ -50,7 +50,7 @@ def daily_report(shop: int) -> str:
     return f"shop {shop}: {orders} orders, {cents / 100:.2f}"
 
 
-@app.job(priority=Priority.NORMAL, backoff=Backoff.exponential(base=0.2))
+@app.job(priority=Priority.NORMAL, retry=Retry(backoff=Backoff.exponential(base=0.2)))
 def fetch_exchange_rates(ctx: JobContext, currency: str) -> str:
     """Flaky, as other people's servers are: it answers at the third attempt."""
     if ctx.attempt < 3:
@@ -58,7 +58,9 @@ def fetch_exchange_rates(ctx: JobContext, currency: str) -> str:
     return f"rates for {currency}"
 
 
-@app.job(priority=Priority.NORMAL, max_attempts=3, backoff=Backoff.exponential(base=0.1))
+@app.job(
+    priority=Priority.NORMAL, max_attempts=3, retry=Retry(backoff=Backoff.exponential(base=0.1))
+)
 def notify_partner(order_id: int, partner: str) -> None:
     """The partner's server is gone for good: after three attempts the job is a dead letter."""
     raise ConnectionError(f"{partner} cannot be reached about order {order_id}")

@@ -19,16 +19,18 @@ from dibs.errors import (
 from dibs.explain.explanation import Explanation
 from dibs.insights import Stats
 from dibs.model.aging import Aging
-from dibs.model.job import DeadReason, Job, Priority, State
+from dibs.model.backoff import Backoff
+from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
 from dibs.model.queues import QueuePolicy
-from dibs.model.retry import Backoff
-from dibs.model.returns import Cancel, Snooze
+from dibs.model.retry import Retry
+from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.verdicts import Verdict
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
 
 __all__ = [
     "Aging",
+    "AttemptOutcome",
     "Backoff",
     "Cancel",
     "ConfigurationError",
@@ -36,6 +38,7 @@ __all__ = [
     "Dibs",
     "DibsError",
     "Explanation",
+    "GiveUp",
     "Handler",
     "InvalidArgsError",
     "InvalidJobError",
@@ -47,6 +50,8 @@ __all__ = [
     "Priority",
     "Queue",
     "QueuePolicy",
+    "Retry",
+    "RetryAfter",
     "SchemaError",
     "Snooze",
     "State",

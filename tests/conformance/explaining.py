@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,10 +51,11 @@ class Shop:
         lowest: int = PRIORITY_MIN,
         highest: int = PRIORITY_MAX,
         slots: int = 2,
+        reserve: Mapping[int, int] | None = None,
         lease: int = LEASE,
     ) -> None:
         serving = Serving(tuple(queues), lowest=lowest, highest=highest)
-        self.do(worker_beat(name, serving, list(kinds), slots, lease))
+        self.do(worker_beat(name, serving, list(kinds), slots, reserve or {}, lease))
 
     def claim(self, count: int, worker: str = "w", kinds: Iterable[str] = ("note",)) -> None:
         self.do(job_claim(worker, Serving(("mail",)), list(kinds), Demand(count)))
@@ -64,18 +65,10 @@ class Shop:
 
     def explain(self, job: Job, **options: Any) -> Explanation:
         found: Explanation = self.face.jobs.explain(job.id, **options)
-        assert json.loads(json.dumps(to_json(found)))["id"] == job.id
+        assert json.loads(json.dumps(to_json(found)))["job"]["id"] == job.id
         assert str(found) == "\n".join(found.sentences)
         assert found.sentences[0].startswith(f"Job {job.id} ({job.kind}, queue {job.queue}) ")
         return found
 
 
 def note() -> None: ...
-
-
-def run(face: Face) -> None:
-    worker = face.target.worker(poll=0.01)
-    if face.runner is None:
-        worker.run(until_idle=True)
-    else:
-        face.wait(worker.arun(until_idle=True))

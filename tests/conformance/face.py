@@ -50,6 +50,14 @@ class Face:
         """Declare a handler, to be enqueued through this face."""
         return self._wrap(self.target.job(**options)(function))
 
+    def work(self, **options: Any) -> None:
+        """Have a worker run what can start now, and what comes of it, until nothing is due."""
+        worker = self.target.worker(poll=0.01, **options)
+        if self.runner is None:
+            worker.run(until_idle=True)
+        else:
+            self.wait(worker.arun(until_idle=True))
+
     def rows(self) -> tuple[int, int]:
         """How many jobs there are by their records, and by the places they stand in."""
         return len(self.jobs.list(limit=10_000)), sum(self.stats().states.values())

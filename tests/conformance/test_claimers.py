@@ -18,13 +18,13 @@ import pytest
 
 from dibs import Dibs
 from dibs.model.aging import Aging
+from dibs.model.backoff import Backoff
 from dibs.model.job import NewJob
 from dibs.model.lifecycle import Interrupted, Returned, settle
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import SWEEP_SECONDS, TOLD_SECONDS, Marks
 from dibs.model.ordering import Credit
 from dibs.model.queues import QueuePolicy, policy_to_json
-from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import Claimed, job_claim
@@ -143,8 +143,14 @@ class Claimer(threading.Thread):
         assert store.run(job_settle(batch)) == {job.id for job in jobs}
 
 
-def drain(url: str, *, gives_back: bool = False) -> list[Claimer]:
-    """Have several claimers take all there is."""
+def drained(
+    store: Store, url: str, policy: QueuePolicy | None, *, gives_back: bool = False
+) -> tuple[list[Claimer], list[Taken]]:
+    """Enqueue jobs and have several claimers take them all; return these and their claims."""
+    print(f"seed {SEED}")
+    if policy is not None:
+        configure(url, policy)
+    enqueue(store, JOBS, random.Random(SEED))
     start_line = threading.Barrier(CLAIMERS)
     claimers = [Claimer(url, n, start_line, gives_back) for n in range(CLAIMERS)]
     for claimer in claimers:
@@ -153,7 +159,7 @@ def drain(url: str, *, gives_back: bool = False) -> list[Claimer]:
         claimer.join(2 * WITHIN)
     assert [claimer.problem for claimer in claimers] == [None] * CLAIMERS
     assert sum(bool(claimer.claims) for claimer in claimers) == CLAIMERS
-    return claimers
+    return claimers, [claim for claimer in claimers for claim in claimer.claims]
 
 
 def keep_their_lines_order(claims: list[Taken]) -> bool:
@@ -201,14 +207,7 @@ def overtaken(
 def test_each_claim_takes_the_front_of_lines(
     store: Store, database_url: str, policy: QueuePolicy | None
 ):
-    print(f"seed {SEED}")
-    if policy is not None:
-        configure(database_url, policy)
-    enqueue(store, JOBS, random.Random(SEED))
-
-    claimers = drain(database_url)
-    claims = [claim for claimer in claimers for claim in claimer.claims]
-
+    _, claims = drained(store, database_url, policy)
     assert Counter(job.id for claim in claims for job in claim.jobs) == Counter(range(1, JOBS + 1))
     assert keep_their_lines_order(claims)
     assert overtaken(claims, lambda job: (job.queue, job.priority)) == []
@@ -225,14 +224,7 @@ def test_each_claim_takes_the_front_of_lines(
 def test_what_is_given_back_below_the_marks_of_others_is_found_again(
     store: Store, database_url: str, policy: QueuePolicy | None
 ):
-    print(f"seed {SEED}")
-    if policy is not None:
-        configure(database_url, policy)
-    enqueue(store, JOBS, random.Random(SEED))
-
-    claimers = drain(database_url, gives_back=True)
-    claims = [claim for claimer in claimers for claim in claimer.claims]
-
+    claimers, claims = drained(store, database_url, policy, gives_back=True)
     given = Counter(id_ for claimer in claimers for id_ in claimer.gave)
     assert sum(given.values()) > JOBS / 10
     claimed = Counter(job.id for claim in claims for job in claim.jobs)

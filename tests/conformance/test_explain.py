@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from dibs import Aging, Backoff, Cancel, Job, JobNotFoundError, Snooze, State, Verdict
+from dibs import Aging, Backoff, Cancel, Job, JobNotFoundError, Retry, Snooze, State, Verdict
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops.workers import job_promote, worker_leave
-from tests.conformance.explaining import NOON, Shop, run
+from tests.conformance.explaining import NOON, Shop
 from tests.conformance.face import Face
 
 
@@ -20,7 +20,7 @@ class TestNobodyStartsIt:
     def test_no_workers(self, shop: Shop):
         job = shop.add(waited=725)
         found = shop.explain(job)
-        assert (found.state, found.verdict, found.obstacle) == (
+        assert (found.job.state, found.verdict, found.obstacle) == (
             "ready", Verdict.NO_WORKERS, Verdict.NO_WORKERS
         )  # fmt: skip
         assert found.sentences == [
@@ -75,7 +75,7 @@ class TestNobodyStartsIt:
         shop.policy(QueuePolicy(Aging(after=1, every=1)))
         shop.worker(lowest=10)
         found = shop.explain(shop.add(waited=60))
-        assert (found.effective_priority, found.verdict) == (20, Verdict.PRIORITY_OUT_OF_RANGE)
+        assert (found.job.effective_priority, found.verdict) == (20, Verdict.PRIORITY_OUT_OF_RANGE)
 
     def test_many_workers_are_not_all_named(self, shop: Shop):
         for n in range(8):
@@ -90,9 +90,9 @@ class TestWhatIsScheduled:
         shop.worker()
         job = shop.add(waited=-180, priority=3)
         found = shop.explain(job)
-        assert (found.state, found.verdict, found.obstacle) == ("scheduled", "not_due", None)
+        assert (found.job.state, found.verdict, found.obstacle) == ("scheduled", "not_due", None)
         assert (found.due_in, found.waited) == (timedelta(minutes=3), None)
-        assert (found.priority, found.effective_priority) == (3, 3)
+        assert (found.job.priority, found.job.effective_priority) == (3, 3)
         assert (found.ahead, found.starts_in) == (None, None)
         assert found.sentences[0].endswith("may start in 3 min, at 2026-05-04 12:03:00Z.")
         assert "1 of 1 live worker can run it, with 2 of 2 slots free: w" in found.sentences[-1]
@@ -108,7 +108,7 @@ class TestWhatIsScheduled:
         job = shop.add(waited=-60)
         shop.now += timedelta(minutes=5)
         found = shop.explain(job)
-        assert (found.state, found.verdict) == (State.SCHEDULED, Verdict.NO_WORKERS)
+        assert (found.job.state, found.verdict) == (State.SCHEDULED, Verdict.NO_WORKERS)
         assert (found.due_in, found.waited) == (timedelta(minutes=-4), timedelta(minutes=4))
         assert "has been due for 4 min" in found.sentences[0]
         assert found.sentences[1].startswith(
@@ -129,17 +129,20 @@ class TestWhatIsScheduled:
         def fail() -> None:
             raise ValueError("no paper\nleft.")
 
-        job = face.handler(fail, backoff=Backoff.exponential(base=600, jitter=0)).enqueue()
-        run(face)
+        job = face.handler(
+            fail, retry=Retry(backoff=Backoff.exponential(base=600, jitter=0))
+        ).enqueue()
+        face.work()
         found = face.jobs.explain(job.id)
-        assert (found.state, found.attempt, found.error) == ("scheduled", 1, "no paper\nleft.")
+        assert (found.job.state, found.job.attempt) == (State.SCHEDULED, 1)
+        assert found.job.error == "no paper\nleft."
         assert found.sentences[1] == "It has failed 1 time of 5; the last error: no paper left."
 
     def test_after_a_snooze(self, face: Face):
         job = face.handler(lambda: Snooze(600), kind="wait").enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
-        assert (found.state, found.verdict) == (State.SCHEDULED, Verdict.NOT_DUE)
+        assert (found.job.state, found.verdict) == (State.SCHEDULED, Verdict.NOT_DUE)
 
 
 class TestWhatIsBlocked:
@@ -152,7 +155,7 @@ class TestWhatIsBlocked:
 
     def test_waits_for_who_knows_its_kind(self, shop: Shop, job: Job):
         found = shop.explain(job)
-        assert (found.state, found.verdict, found.reason) == (
+        assert (found.job.state, found.verdict, found.job.reason) == (
             State.BLOCKED, Verdict.KIND_UNKNOWN, "kind:note"
         )  # fmt: skip
         assert (
@@ -171,7 +174,7 @@ class TestWhatIsBlocked:
 
     def test_ages(self, shop: Shop, job: Job):
         shop.policy(QueuePolicy(Aging(after=30, every=10)))
-        assert shop.explain(job).effective_priority == 4
+        assert shop.explain(job).job.effective_priority == 4
 
 
 class TestWhatHasStarted:
@@ -181,8 +184,13 @@ class TestWhatHasStarted:
         shop.claim(1)
         shop.now += timedelta(seconds=3)
         found = shop.explain(job)
-        assert (found.state, found.verdict, found.worker) == ("running", Verdict.RUNNING, "w")
-        assert (found.started_at, found.attempt, found.waited, found.pace) == (NOON, 1, None, None)
+        assert (found.job.state, found.verdict, found.job.worker) == (
+            "running",
+            Verdict.RUNNING,
+            "w",
+        )
+        assert (found.job.started_at, found.job.attempt) == (NOON, 1)
+        assert (found.waited, found.pace) == (None, None)
         assert found.sentences == [
             f"Job {job.id} (note, queue mail) is running: worker w started it 3 s ago, at "
             "2026-05-04 12:00:00Z, attempt 1 of 5."
@@ -205,17 +213,17 @@ class TestWhatHasStarted:
 
     def test_completed(self, face: Face):
         job = face.handler(lambda: 1, kind="one").enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
-        assert (found.state, found.verdict) == (State.COMPLETED, Verdict.ENDED)
-        assert found.finished_at == face.jobs.get(job.id).finished_at
-        assert f"has ended: worker {found.worker} completed it less than a second" in str(found)
+        assert (found.job.state, found.verdict) == (State.COMPLETED, Verdict.ENDED)
+        assert found.job.finished_at == face.jobs.get(job.id).finished_at
+        assert f"has ended: worker {found.job.worker} completed it less than a second" in str(found)
 
     def test_cancelled_by_its_handler(self, face: Face):
         job = face.handler(lambda: Cancel("sold out"), kind="sell").enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
-        assert f"its handler, on worker {found.worker}, called it off" in str(found)
+        assert f"its handler, on worker {found.job.worker}, called it off" in str(found)
         assert str(found).endswith(": sold out.")
 
     def test_cancelled_before_it_started(self, shop: Shop):
@@ -223,7 +231,7 @@ class TestWhatHasStarted:
         shop.face.jobs.cancel(job.id)
         shop.now += timedelta(days=2, hours=3, minutes=4)
         found = shop.explain(job)
-        assert (found.state, found.verdict) == (State.CANCELLED, Verdict.ENDED)
+        assert (found.job.state, found.verdict) == (State.CANCELLED, Verdict.ENDED)
         assert found.sentences[0].endswith(
             "was called off before it started, 2 d 3 h ago, at 2026-05-04 12:00:00Z."
         )
@@ -233,9 +241,9 @@ class TestWhatHasStarted:
             raise ValueError("no\x1b[31m paper " + "x" * 500)
 
         job = face.handler(fail, max_attempts=1).enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(job.id)
-        assert (found.state, found.verdict) == (State.DEAD, Verdict.ENDED)
+        assert (found.job.state, found.verdict) == (State.DEAD, Verdict.ENDED)
         assert "because it failed 1 time of 1. Its last error: no" in str(found)
         assert str(found).endswith("x….")
 

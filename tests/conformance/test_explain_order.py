@@ -12,7 +12,7 @@ from dibs import Aging, DibsError, State, Verdict
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import QueuePolicy
 from dibs.store.ops.claim import job_claim
-from tests.conformance.explaining import NOON, Shop, note, run
+from tests.conformance.explaining import NOON, Shop, note
 from tests.conformance.face import Face
 from tests.conformance.spies import raw
 
@@ -46,7 +46,7 @@ class TestAhead:
         shop.policy(QueuePolicy(Aging(after=60, every=60, step=5, ceiling=20)))
         old, young = shop.add(0, waited=130), shop.add(9)
         found = shop.explain(old)
-        assert (found.priority, found.effective_priority, found.ahead) == (0, 10, 0)
+        assert (found.job.priority, found.job.effective_priority, found.ahead) == (0, 10, 0)
         assert "Its priority is 0; having waited so long, it counts as 10." in found.sentences
         assert shop.explain(young).ahead == 1
 
@@ -107,7 +107,7 @@ class TestInLine:
         shop.worker(slots=3)
         running, first, second, third = (shop.add(waited=10 - n) for n in range(4))
         shop.claim(1)
-        assert shop.explain(running).state is State.RUNNING
+        assert shop.explain(running).job.state is State.RUNNING
         assert [shop.explain(job).verdict for job in (first, second, third)] == [
             "about_to_start", "about_to_start", "in_line"
         ]  # fmt: skip
@@ -115,12 +115,45 @@ class TestInLine:
         assert (found.starts_in, found.candidates[0].free) == (timedelta(0), 2)
         assert found.sentences[1:3] == [
             "A slot is free for it: it is about to start.",
-            "If it still waits, the free slots are reserved for more urgent jobs, or their worker "
-            "hangs.",
+            "If it still waits, the worker with the free slot hangs.",
         ]
         assert (
             "with 2 of 3 slots free: w (heartbeat less than a second ago)." in found.sentences[-1]
         )
+
+    def test_where_only_reserved_slots_are_free(self, shop: Shop):
+        shop.worker(slots=4, reserve={10: 1, 20: 1})
+        for _ in range(2):
+            shop.add(0, waited=60)
+        shop.claim(2)
+        low = shop.add(9)
+        found = shop.explain(low)
+        assert (found.verdict, found.ahead, found.starts_in) == (Verdict.IN_LINE, 0, None)
+        [worker] = found.candidates
+        assert (worker.worker.reserve, worker.free, worker.kept) == ({10: 1, 20: 1}, 0, 2)
+        assert (
+            "with 0 of 4 slots free and 2 kept for more urgent jobs: w (heart"
+            in found.sentences[-1]
+        )
+        for priority, free, kept in ((10, 1, 1), (19, 1, 1), (20, 2, 0)):
+            job = shop.add(priority)
+            found = shop.explain(job)
+            assert found.verdict is Verdict.ABOUT_TO_START
+            [worker] = found.candidates
+            assert (worker.free, worker.kept) == (free, kept)
+            shop.face.jobs.cancel(job.id)
+        shop.worker("another", slots=1)
+        assert shop.explain(low).verdict is Verdict.ABOUT_TO_START
+        behind = shop.explain(shop.add(9))
+        assert (behind.verdict, behind.ahead) == (Verdict.IN_LINE, 1)
+
+    def test_where_a_worker_has_claimed_ahead(self, shop: Shop):
+        shop.worker(slots=3, reserve={10: 1})
+        for _ in range(6):
+            shop.add(0, waited=60)
+        shop.claim(6)  # two of them run, the others are held for later
+        assert shop.explain(shop.add(10)).verdict is Verdict.ABOUT_TO_START
+        assert shop.explain(shop.add(0)).verdict is Verdict.IN_LINE
 
     def test_by_the_pace_of_its_queue(self, shop: Shop):
         shop.worker(queues=["mail", "web"])
@@ -181,7 +214,7 @@ class TestInLine:
         handler = face.handler(note)
         for _ in range(20):
             handler.enqueue()
-        run(face)
+        face.work()
         found = face.jobs.explain(handler.enqueue().id)
         assert found.pace.queue == found.pace.line > 0
         assert found.pace.queue * found.pace.window.total_seconds() == pytest.approx(20)

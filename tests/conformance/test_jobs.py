@@ -33,19 +33,10 @@ def ids(jobs: list[Job]) -> list[int]:
     return [job.id for job in jobs]
 
 
-def run(face: Face, **options: Any) -> None:
-    """Let a worker run what is there, until nothing is due."""
-    worker = face.target.worker(poll=0.01, **options)
-    if face.runner is None:
-        worker.run(until_idle=True)
-    else:
-        face.wait(worker.arun(until_idle=True))
-
-
 class TestGet:
     def test_what_completed(self, face: Face):
         job = face.handler(answer, queue="q", priority=3).enqueue()
-        run(face)
+        face.work()
         done = face.jobs.get(job.id)
         assert (done.state, done.result, done.error, done.reason) == (
             State.COMPLETED, {"answer": 42}, None, None
@@ -57,14 +48,14 @@ class TestGet:
 
     def test_what_died(self, face: Face):
         job = face.handler(fail, max_attempts=1).enqueue(1)
-        run(face)
+        face.work()
         dead = face.jobs.get(job.id)
         assert (dead.state, dead.reason, dead.attempt) == (State.DEAD, "attempts_exhausted", 1)
         assert "one of 1" in dead.error
 
     def test_what_snoozes(self, face: Face):
         job = face.handler(wait).enqueue()
-        run(face)
+        face.work()
         snoozing = face.jobs.get(job.id)
         assert (snoozing.state, snoozing.attempt) == (State.SCHEDULED, 0)
         assert snoozing.scheduled_at - job.created_at >= timedelta(hours=1)
@@ -73,8 +64,8 @@ class TestGet:
 class TestAttempts:
     def test_of_a_job_that_fails(self, face: Face):
         at_once = Backoff.exponential(base=0)
-        job = face.handler(fail, max_attempts=3, backoff=at_once).enqueue(3)
-        run(face)
+        job = face.handler(fail, max_attempts=3, retry=at_once).enqueue(3)
+        face.work()
         attempts = face.jobs.attempts(job.id)
         assert [attempt.attempt for attempt in attempts] == [1, 2, 3]
         for attempt in attempts:
@@ -86,7 +77,7 @@ class TestAttempts:
     def test_of_one_that_never_failed(self, face: Face):
         job = face.handler(note).enqueue()
         assert face.jobs.attempts(job.id) == []
-        run(face)
+        face.work()
         assert face.jobs.attempts(job.id) == []
 
 
@@ -151,9 +142,9 @@ class TestList:
     def test_dead_the_latest_first(self, face: Face):
         handler = face.handler(fail, max_attempts=1)
         first = handler.enqueue(1)
-        run(face)
+        face.work()
         second = handler.enqueue(2)
-        run(face)
+        face.work()
         assert ids(face.jobs.list(state="dead")) == [second.id, first.id]
 
 
@@ -179,7 +170,7 @@ class TestCancel:
         called = []
         handler = face.handler(lambda: called.append(1), kind="call")
         face.jobs.cancel(handler.enqueue().id)
-        run(face)
+        face.work()
         assert called == []
 
     def test_what_ended_is_refused(self, face: Face):
@@ -187,7 +178,7 @@ class TestCancel:
         face.jobs.cancel(cancelled)
         completed = face.handler(answer).enqueue().id
         dead = face.handler(fail, max_attempts=1).enqueue(1).id
-        run(face)
+        face.work()
         for id_, state in {cancelled: "cancelled", completed: "completed", dead: "dead"}.items():
             before = face.jobs.get(id_)
             with pytest.raises(JobStateError, match=rf"cancel job {id_}: it is {state}; .*ready"):
@@ -219,10 +210,10 @@ class TestStats:
     def test_of_jobs_in_every_state(self, face: Face):
         noted = face.handler(note, queue="q")
         retry = Backoff.exponential(base=0)
-        face.handler(fail, max_attempts=2, backoff=retry).using(priority=1).enqueue(2)
+        face.handler(fail, max_attempts=2, retry=retry).using(priority=1).enqueue(2)
         answered = face.handler(answer)
         face.enqueue_many([answered.request()] * 3)
-        run(face, queues=["default"])
+        face.work(queues=["default"])
         for priority in (5, 5, 0):
             noted.using(priority=priority).enqueue()
         answered.using(delay=60).enqueue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -44,16 +43,8 @@ class Notes:
     def order(self) -> list[str]:
         """Run what is due, one after the other, and return what was called since the last time."""
         self.called.clear()
-        run(self.face, concurrency=1)
+        self.face.work(concurrency=1)
         return list(self.called)
-
-
-def run(face: Face, **options: Any) -> None:
-    worker = face.target.worker(poll=0.01, **options)
-    if face.runner is None:
-        worker.run(until_idle=True)
-    else:
-        face.wait(worker.arun(until_idle=True))
 
 
 @pytest.fixture
@@ -125,7 +116,7 @@ def test_what_is_blocked_stays_so_until_its_kind_is_known(new_face: OpenFace, no
     jobs = {text: notes.add(text) for text in ("a", "b", "c")}
     stranger = new_face(clock=lambda: NOON)
     stranger.handler(lambda: None, kind="other")
-    run(stranger)
+    stranger.work()
     before = notes.face.jobs.get(jobs["c"].id)
     assert (before.state, before.reason) == (State.BLOCKED, "kind:note")
     assert notes.face.jobs.reprioritize(before.id, 1) == replace(
@@ -145,7 +136,7 @@ class TestIsRefused:
             return str(refused.value)
 
         job = face.handler(meddle).enqueue()
-        run(face)
+        face.work()
         done = face.jobs.get(job.id)
         assert (done.priority, done.state) == (0, State.COMPLETED)
         assert done.result.startswith(f"cannot reprioritize job {job.id}: it is running; ")
@@ -158,7 +149,7 @@ class TestIsRefused:
         notes.face.jobs.cancel(cancelled)
         completed = notes.add("completed").id
         dead = notes.face.handler(fail, max_attempts=1).enqueue().id
-        run(notes.face)
+        notes.face.work()
         for id_, state in {cancelled: "cancelled", completed: "completed", dead: "dead"}.items():
             before = notes.face.jobs.get(id_)
             said = rf"reprioritize job {id_}: it is {state}; .*scheduled, blocked or ready"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -11,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from dibs import Dibs, Priority
+from tests.conformance.holding import Held
 from tests.conformance.working import working
 from tests.support.waiting import eventually
 
@@ -19,28 +19,12 @@ AFTER = 0.1
 """Seconds until a line counts as stalled."""
 
 
-class Held:
+class Stalling(Held):
     """An app whose jobs stay in their slots until they are let go, and the warnings it logs."""
 
     def __init__(self, app: Dibs, caplog: pytest.LogCaptureFixture) -> None:
-        self.app = app
-        self.started: list[str] = []
+        super().__init__(app)
         self._caplog = caplog
-        self._turns = threading.Semaphore(0)
-
-        @app.job
-        def hold(name: str) -> None:
-            self.started.append(name)
-            self._turns.acquire()
-
-        self.hold = hold
-
-    def let_go(self, count: int = 1) -> None:
-        self._turns.release(count)
-
-    def wait(self, name: str, priority: int, queue: str = "default") -> None:
-        """Have a job wait in a line."""
-        self.hold.using(priority=priority, queue=queue).enqueue(name)
 
     def warnings(self) -> list[logging.LogRecord]:
         records = list(self._caplog.records)
@@ -63,15 +47,15 @@ class Held:
                 eventually(lambda: self.started, "the slot to be busy")
                 yield
             finally:
-                self.let_go(1_000_000)
+                self.let_all_go()
 
 
 @pytest.fixture
-def held(new_app: NewApp, caplog: pytest.LogCaptureFixture) -> Held:
-    return Held(new_app(stalled_after=AFTER), caplog)
+def held(new_app: NewApp, caplog: pytest.LogCaptureFixture) -> Stalling:
+    return Stalling(new_app(stalled_after=AFTER), caplog)
 
 
-def test_it_warns_once_in_a_period(held: Held):
+def test_it_warns_once_in_a_period(held: Stalling):
     with held.busy():
         held.wait("waits", Priority.HIGH)
         found = eventually(lambda: held.stalled(2), "two warnings")
@@ -91,7 +75,7 @@ def test_it_warns_once_in_a_period(held: Held):
     )
 
 
-def test_only_of_its_queues_but_whatever_its_range(held: Held):
+def test_only_of_its_queues_but_whatever_its_range(held: Stalling):
     held.wait("another queue", Priority.HIGH, queue="other")
     with held.busy(queues=["default", "empty"], priorities=(0, 20)):
         lines = {("default", -1), ("default", 0), ("default", 21)}
@@ -101,7 +85,7 @@ def test_only_of_its_queues_but_whatever_its_range(held: Held):
         assert held.lines() == lines
 
 
-def test_of_every_queue_and_level_apart(held: Held):
+def test_of_every_queue_and_level_apart(held: Stalling):
     with held.busy(queues=["default", "other"]):
         lines = {("default", 0), ("default", 10), ("other", 0)}
         for queue, priority in lines:
@@ -113,7 +97,7 @@ def test_of_every_queue_and_level_apart(held: Held):
 def test_of_a_line_below_a_flood_and_not_of_the_flood(
     new_app: NewApp, caplog: pytest.LogCaptureFixture
 ):
-    held = Held(new_app(stalled_after=1), caplog)  # a busy machine may pause the flood for less
+    held = Stalling(new_app(stalled_after=1), caplog)  # a busy machine may pause the flood for less
     urgent = held.hold.using(priority=Priority.CRITICAL)
     held.app.enqueue_many(urgent.request("urgent") for _ in range(10_000))
     held.wait("low", Priority.LOW)
@@ -136,7 +120,7 @@ def test_of_a_line_below_a_flood_and_not_of_the_flood(
         eventually(moving, "the low job, once its line has a share")
 
 
-def test_not_of_scheduled_jobs_or_a_line_that_moved(held: Held):
+def test_not_of_scheduled_jobs_or_a_line_that_moved(held: Stalling):
     held.hold.using(delay=3600).enqueue("later")
     with held.busy():
         held.wait("first", Priority.HIGH)

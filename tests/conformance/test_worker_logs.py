@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dibs import Backoff, Dibs, Priority
+from dibs import Backoff, Dibs, Priority, Retry
 from dibs.telemetry import configure_logging
 from tests.conformance.working import work
 
@@ -32,7 +32,7 @@ def test_events_and_their_fields(new_app: NewApp, caplog: pytest.LogCaptureFixtu
     caplog.set_level(logging.DEBUG, "dibs")
     app = new_app()
 
-    @app.job(max_attempts=2, backoff=Backoff.exponential(base=0))
+    @app.job(max_attempts=2, retry=Retry(backoff=Backoff.exponential(base=0)))
     def fail() -> None:
         raise ValueError("two\nlines")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dibs import Backoff, ConfigurationError, Dibs, InvalidArgsError, State
+from dibs import Backoff, ConfigurationError, Dibs, InvalidArgsError, Retry, State
 from tests.conformance.working import work
 from tests.support import child_handlers
 
@@ -86,7 +86,7 @@ def test_generators_are_refused_where_they_are_declared(new_app: NewApp):
     with pytest.raises(ConfigurationError, match="needs a function"):
         app.job(functools.partial(print, 1))
     with pytest.raises(ConfigurationError, match="expected a Backoff"):
-        app.job(backoff=3)  # type: ignore[call-overload]
+        app.job(retry=3)  # type: ignore[call-overload]
 
 
 def test_two_handlers_of_one_name_are_refused(new_app: NewApp):
@@ -124,7 +124,7 @@ def test_children_work_where_the_worker_started(
     monkeypatch.chdir(started)
     app = new_app()
 
-    @app.job(priority=9, backoff=Backoff.exponential(base=0))
+    @app.job(priority=9, retry=Retry(backoff=Backoff.exponential(base=0)))
     def wander() -> None:
         os.chdir(tmp_path)
 

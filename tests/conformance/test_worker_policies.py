@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -11,11 +10,12 @@ from contextlib import closing, contextmanager
 import psycopg
 import pytest
 
-from dibs import Aging, Dibs, Priority, State
+from dibs import Aging, Dibs, Priority, State, Verdict
 from dibs.model.lines import Serving
 from dibs.model.prefetch import MOST
 from dibs.store.ops.claim import line_fronts
 from dibs.worker.fetch import BATCH
+from tests.conformance.holding import Held
 from tests.conformance.notes import Clock, Notes
 from tests.conformance.working import work, working
 from tests.support.waiting import eventually
@@ -38,34 +38,11 @@ def versions(url: str) -> Iterator[Callable[[], object]]:
             yield lambda: sorted(connection.execute(every_row).fetchall())  # type: ignore[call-overload]
 
 
-class Gate:
-    """An app whose handler stays in its slot until it is let go."""
-
-    def __init__(self, app: Dibs) -> None:
-        self.started: list[str] = []
-        self.open = threading.Event()
-        self._turns = threading.Semaphore(0)
-
-        @app.job
-        def hold(name: str) -> None:
-            self.started.append(name)
-            self._turns.acquire()
-
-        self.hold = hold
-
-    def let_go(self, count: int = 1) -> None:
-        self._turns.release(count)
-
-    def enqueue(self, name: str, priority: int) -> None:
-        self.hold.using(priority=priority).enqueue(name)
-
-
 @pytest.fixture
-def gate(new_app: NewApp) -> Iterator[tuple[Dibs, Gate]]:
-    app = new_app()
-    gate = Gate(app)
-    yield app, gate
-    gate.let_go(1_000_000)
+def held(new_app: NewApp) -> Iterator[Held]:
+    held = Held(new_app())
+    yield held
+    held.let_all_go()
 
 
 class TestAging:
@@ -222,44 +199,54 @@ class TestDedicatedWorkers:
 
 
 class TestReservedSlots:
-    def test_wait_for_the_urgent_alone(self, gate: tuple[Dibs, Gate]):
-        app, held = gate
+    def test_wait_for_the_urgent_alone(self, held: Held):
         for n in range(5):
-            held.enqueue(f"low {n}", 0)
-        with working(app, concurrency=4, reserve={10: 1, 20: 1}):
+            held.wait(f"low {n}", 0)
+        with working(held.app, concurrency=4, reserve={10: 1, 20: 1}):
             eventually(lambda: len(held.started) == 2, "the slots for all to fill")
-            held.enqueue("normal", 9)
-            held.enqueue("high", 10)
+            held.wait("normal", 9)
+            held.wait("high", 10)
             eventually(lambda: "high" in held.started, "the reserved slot to be used")
-            held.enqueue("high too", 10)
-            held.enqueue("critical", 20)
+            held.wait("high too", 10)
+            held.wait("critical", 20)
             eventually(lambda: "critical" in held.started, "the other reserved slot to be used")
             assert held.started == ["low 0", "low 1", "high", "critical"]
-            held.let_go(1_000_000)
+            held.let_all_go()
             eventually(lambda: len(held.started) == 9, "all of them")
 
-    def test_do_not_keep_jobs_in_the_worker(self, gate: tuple[Dibs, Gate]):
-        app, held = gate
+    def test_do_not_keep_jobs_in_the_worker(self, held: Held):
         for n in range(5):
-            held.enqueue(f"low {n}", 0)
-        with working(app, concurrency=3, reserve={10: 2}):
+            held.wait(f"low {n}", 0)
+        with working(held.app, concurrency=3, reserve={10: 2}):
             eventually(lambda: len(held.started) == 1, "the slot for all to fill")
-            with working(app, concurrency=4):
+            with working(held.app, concurrency=4):
                 eventually(lambda: len(held.started) == 5, "another worker to take the rest")
-                held.let_go(1_000_000)
+                held.let_all_go()
+
+    def test_are_told_to_who_asks_why_a_job_waits(self, held: Held):
+        explain = held.app.jobs.explain
+        for n in range(3):
+            held.wait(f"low {n}", 0)
+        with working(held.app, concurrency=4, reserve={10: 2}):
+            eventually(lambda: len(held.started) == 2, "the slots for all to fill")
+            [waiting] = held.app.jobs.list(state="ready")
+            found = explain(waiting.id)
+            [worker] = found.candidates
+            assert (found.verdict, worker.free, worker.kept) == (Verdict.IN_LINE, 0, 2)
+            assert worker.worker.reserve == {10: 2}
+            held.let_all_go()
 
 
 class TestUrgency:
-    def test_with_all_slots_busy_it_is_the_next_to_start(self, gate: tuple[Dibs, Gate]):
-        app, held = gate
-        app.enqueue_many(held.hold.request("low") for _ in range(100_000))
-        with working(app, concurrency=2), working(app, concurrency=2):
+    def test_with_all_slots_busy_it_is_the_next_to_start(self, held: Held):
+        held.app.enqueue_many(held.hold.request("low") for _ in range(100_000))
+        with working(held.app, concurrency=2), working(held.app, concurrency=2):
             eventually(lambda: len(held.started) == 4, "all slots to fill")
-            held.enqueue("critical", Priority.CRITICAL)
+            held.wait("critical", Priority.CRITICAL)
             held.let_go()
             eventually(lambda: len(held.started) == 5, "the next job")
             assert held.started[4] == "critical"
-            held.let_go(1_000_000)
+            held.let_all_go()
 
     def test_what_is_held_ahead_is_bounded(self, new_app: NewApp):
         notes = Notes(new_app())

@@ -1,15 +1,28 @@
-"""Run a worker through either face, in this process."""
+"""Declare handlers, and run a worker through either face, in this process."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from dibs import Dibs, Worker
 from tests.support.waiting import WITHIN
+
+
+def declare(app: Dibs, executor: str, function: Callable[..., Any], **options: Any) -> Any:
+    """Declare a plain function for the loop or for threads."""
+    if executor == "thread":
+        return app.job(**options)(function)
+
+    @functools.wraps(function)
+    async def wrapped(**kwargs: Any) -> Any:
+        return function(**kwargs)
+
+    return app.job(**options)(wrapped)
 
 
 def work(app: Dibs, mode: str = "sync", **options: Any) -> Worker:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dibs import Dibs, JobStateError, State, StoreError
-from dibs.model.job import DeadReason, NewJob
+from dibs.model.job import AttemptOutcome, DeadReason, NewJob
 from dibs.model.lifecycle import Bury, Finish, Requeue
 from dibs.model.lines import Demand
 from dibs.store.ops.claim import job_claim
@@ -26,6 +26,7 @@ from tests.house.test_catalog import ONLY_SQLITE, SAMPLES
 from tests.support.database import misplaced
 from tests.support.world import BOOM, SERVING, World, tables
 
+FAILED = AttemptOutcome.FAILED
 BROKEN = "SELECT json_extract('{', '$')"
 """Each engine refuses it in its own way."""
 
@@ -100,8 +101,8 @@ CASES: dict[str, Case] = {
         [
             Finish(w.held[0], State.COMPLETED, result="1"),
             Finish(w.held[1], State.CANCELLED, reason="no"),
-            Requeue(w.held[2], "retry", 5_000_000, counted=True, failure=BOOM),
-            Requeue(w.held[3], "release", None, counted=False),
+            Requeue(w.held[2], "retry", 5_000_000, counted=True, record=FAILED, failure=BOOM),
+            Requeue(w.held[3], "release", None, counted=False, record=None),
             Bury(w.held[4], DeadReason.ATTEMPTS_EXHAUSTED, BOOM),
         ]
     ),

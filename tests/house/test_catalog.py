@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from dibs.model.job import DeadReason, NewJob, State
+from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import STRICT
@@ -78,7 +78,7 @@ SAMPLES: list[Operation[Any]] = [
     job_settle(
         [
             Finish(CLAIM, State.COMPLETED),
-            Requeue(CLAIM, "retry", 1, counted=True, failure=BOOM),
+            Requeue(CLAIM, "retry", 1, counted=True, record=AttemptOutcome.FAILED, failure=BOOM),
             Bury(CLAIM, DeadReason.ATTEMPTS_EXHAUSTED, BOOM),
         ]
     ),
@@ -96,7 +96,7 @@ SAMPLES: list[Operation[Any]] = [
     queue_list(),
     job_standing(1, 10),
     stats_count(),
-    worker_beat("w", SERVING, ["mail"], 10, 30_000_000),
+    worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
     worker_leave("w"),
     worker_list(),
     job_due(),
@@ -111,7 +111,7 @@ SAMPLES: list[Operation[Any]] = [
 
 WAITING: Row = (
     1, "mail", "default", 0, "ready", "{}", 0, 5, 0, 0, 0, None, None, None, None, None, None,
-    None, 0,
+    0, None, 0,
 )  # fmt: skip
 QUEUE: Row = ("mail", None, None, "{}", 0)
 CANNED: dict[str, list[Row]] = {

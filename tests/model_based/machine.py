@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dibs.errors import JobNotFoundError, JobStateError, StoreError
+from dibs.model.backoff import Backoff
 from dibs.model.job import Job, NewJob, State
 from dibs.model.lifecycle import Claim, Outcome, Returned, settle
 from dibs.model.lines import Demand, Serving
 from dibs.model.ordering import Credit
 from dibs.model.queues import QueuePolicy
-from dibs.model.retry import Backoff
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
@@ -37,8 +37,9 @@ from dibs.store.ops.workers import (
 from dibs.store.statement import Operation, Row
 from tests.model_based import strategies as some
 from tests.model_based.engines import PLACES, Engines, jobs_load
-from tests.model_based.oracle import ENDED, RETRY_BASE, Entry, Oracle
-from tests.model_based.strategies import KINDS, KNOWN, LEASE, QUEUES
+from tests.model_based.entry import ENDED, Entry
+from tests.model_based.oracle import RETRY_BASE, Oracle
+from tests.model_based.strategies import KINDS, KNOWN, LEASE, QUEUES, RESERVE, SLOTS
 
 START = 1_767_225_600 * SECOND
 BACKOFF = Backoff(base=RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0)
@@ -180,8 +181,10 @@ class Histories(RuleBasedStateMachine):
     def tend(self, worker: str, what: str) -> None:
         match what:
             case "beat":
-                self.engines.run(worker_beat(worker, Serving(tuple(QUEUES)), KNOWN, 1, LEASE))
-                self.oracle.beat(worker, QUEUES, KNOWN, LEASE)
+                self.engines.run(
+                    worker_beat(worker, Serving(tuple(QUEUES)), KNOWN, SLOTS, RESERVE, LEASE)
+                )
+                self.oracle.beat(worker, QUEUES, KNOWN, SLOTS, RESERVE, LEASE)
             case "leave":
                 self.engines.run(worker_leave(worker))
                 self.oracle.workers.pop(worker, None)
@@ -239,7 +242,7 @@ class Histories(RuleBasedStateMachine):
         """Read what only some readers want: lists by state, counts, workers, claims."""
         for state in State:
             listed = self.engines.run(job_list(state, None, queue, limit))
-            matching = _listed(self.oracle, state, queue, limit)
+            matching = self.oracle.listed(state, queue, limit)
             assert listed == [self.oracle.job(entry) for entry in matching]
         assert Counter(self.engines.run(job_held(worker))) == Counter(
             entry.claim for entry in self.oracle.found(State.RUNNING) if entry.worker == worker
@@ -279,25 +282,3 @@ class Histories(RuleBasedStateMachine):
         for entry in self.oracle.jobs.values():
             assert self.engines.run(job_get(entry.id)) == self.oracle.job(entry)
             assert self.engines.run(job_attempts(entry.id)) == entry.attempts
-
-
-def _listed(oracle: Oracle, state: State, queue: str | None, limit: int) -> list[Entry]:
-    """Return the jobs in `state` in the order that lists show them."""
-    if state is State.READY:
-        return oracle.line_up(queue, limit)
-    found = [entry for entry in oracle.found(state) if queue in {None, entry.queue}]
-    return _in_order(found, state)[:limit]
-
-
-def _in_order(found: list[Entry], state: State) -> list[Entry]:
-    match state:
-        case State.SCHEDULED:
-            return sorted(found, key=lambda e: (e.scheduled_at, e.id))
-        case State.RUNNING:
-            return sorted(found, key=lambda e: (e.started_at, e.id))
-        case State.DEAD:
-            return sorted(found, key=lambda e: (e.finished_at, e.id), reverse=True)
-        case State.COMPLETED | State.CANCELLED:
-            return sorted(found, key=lambda e: e.id, reverse=True)
-        case _:
-            return found

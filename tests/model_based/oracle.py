@@ -6,11 +6,9 @@ after every step what each must look like.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from dibs.model.job import Job, NewJob, State
 from dibs.model.lifecycle import CalledOff, Claim, Failed, Interrupted, Outcome, Returned, Snoozed
@@ -19,96 +17,12 @@ from dibs.model.queues import QueuePolicy
 from dibs.model.times import SECOND, from_micros
 from dibs.store.ops.jobs import Attempt
 from dibs.store.ops.workers import WorkerRecord
-from tests.support.policy_oracle import Owed, Waiting, effective, next_jobs, ranks
+from tests.model_based.entry import WAITING, Entry, WorkerEntry, in_order
+from tests.support.policy_oracle import Owed, effective, next_jobs, ranks
 
 FORGET_AFTER = 3600 * SECOND
 RETRY_BASE = 10 * SECOND
 """The delay before the first retry; it doubles each time, and chance has no part in it."""
-WAITING = {State.SCHEDULED, State.BLOCKED, State.READY}
-ENDED = {State.COMPLETED, State.CANCELLED, State.DEAD}
-
-
-@dataclass
-class Entry:
-    """One job."""
-
-    id: int
-    kind: str
-    queue: str
-    priority: int
-    args: str
-    max_attempts: int
-    scheduled_at: int
-    created_at: int
-    state: State = State.READY
-    attempt: int = 0
-    crashes: int = 0
-    number: int = 0
-    """Of its current or last claim."""
-    started_at: int | None = None
-    finished_at: int | None = None
-    worker: str | None = None
-    result: str | None = None
-    error: str | None = None
-    reason: str | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-
-    @property
-    def turn(self) -> tuple[int, int, int]:
-        return (-self.priority, self.scheduled_at, self.id)
-
-    @property
-    def waiting(self) -> Waiting:
-        return Waiting(self.queue, self.priority, self.scheduled_at, self.id)
-
-    @property
-    def claim(self) -> Claim:
-        return Claim(self.id, self.number, self.attempt, self.max_attempts)
-
-    def job(self) -> Job:
-        """Return the job as callers are to see it where nothing ages."""
-        return Job(
-            id=self.id, kind=self.kind, queue=self.queue, priority=self.priority,
-            effective_priority=self.priority, state=self.state, args=json.loads(self.args),
-            attempt=self.attempt, max_attempts=self.max_attempts, crashes=self.crashes,
-            scheduled_at=from_micros(self.scheduled_at), created_at=from_micros(self.created_at),
-            started_at=None if self.started_at is None else from_micros(self.started_at),
-            finished_at=None if self.finished_at is None else from_micros(self.finished_at),
-            worker=self.worker, result=None if self.result is None else json.loads(self.result),
-            error=self.error, reason=self.reason,
-        )  # fmt: skip
-
-    def row(self) -> tuple[Any, ...]:
-        """Return the job as the database is to tell it."""
-        return (
-            self.id, self.kind, self.queue, self.priority, str(self.state), self.args,
-            self.attempt, self.max_attempts, self.crashes, self.scheduled_at, self.created_at,
-            self.started_at, self.finished_at, self.worker, self.result, self.error, self.reason,
-        )  # fmt: skip
-
-    def places(self) -> list[tuple[Any, ...]]:
-        """Return the rows that the tables are to hold of it: table, id and a few columns."""
-        line = (self.queue, self.priority, self.scheduled_at)
-        if self.state in {State.COMPLETED, State.CANCELLED}:
-            return [("history", self.id, *line, 0)]
-        columns: dict[State, tuple[Any, ...]] = {
-            State.READY: (*line, 0),
-            State.BLOCKED: (*line, 0),
-            State.SCHEDULED: (None, None, self.scheduled_at, 0),
-            State.RUNNING: (self.worker, None, self.started_at, self.number),
-            State.DEAD: (self.reason, None, self.finished_at, 0),
-        }
-        # The record keeps the number of the last claim that ended.
-        number = self.number - (self.state is State.RUNNING)
-        return [("jobs", self.id, *line, number), (str(self.state), self.id, *columns[self.state])]
-
-
-@dataclass
-class WorkerEntry:
-    """One worker that has beaten."""
-
-    record: WorkerRecord
-    expires_at: int
 
 
 class Oracle:
@@ -140,6 +54,20 @@ class Oracle:
         serving = Serving(tuple({job.queue for job in waiting}))
         turns = next_jobs(waiting, serving, Demand(limit), self.policies, self.now, {})
         return [self.jobs[turn.id] for turn in turns]
+
+    def listed(self, state: State, queue: str | None, limit: int) -> list[Entry]:
+        """Return the jobs in `state` in the order that lists show them."""
+        if state is State.READY:
+            return self.line_up(queue, limit)
+        found = [entry for entry in self.found(state) if queue in {None, entry.queue}]
+        return in_order(found, state)[:limit]
+
+    def configure(
+        self, queue: str, declared: QueuePolicy | None, configured: QueuePolicy | None
+    ) -> None:
+        """Set a queue's policy: what was configured wins over what code declared."""
+        policy = declared if configured is None else configured
+        self.policies[queue] = policy or QueuePolicy()
 
     # --- Waiting ---------------------------------------------------------------------------
 
@@ -188,13 +116,6 @@ class Oracle:
         return entry
 
     # --- Running ---------------------------------------------------------------------------
-
-    def configure(
-        self, queue: str, declared: QueuePolicy | None, configured: QueuePolicy | None
-    ) -> None:
-        """Set a queue's policy: what was configured wins over what code declared."""
-        policy = declared if configured is None else configured
-        self.policies[queue] = policy or QueuePolicy()
 
     def claim(
         self,
@@ -278,11 +199,21 @@ class Oracle:
 
     # --- Workers ---------------------------------------------------------------------------
 
-    def beat(self, worker: str, queues: list[str], kinds: list[str], lease: int) -> None:
+    def beat(
+        self,
+        worker: str,
+        queues: list[str],
+        kinds: list[str],
+        slots: int,
+        reserve: Mapping[int, int],
+        lease: int,
+    ) -> None:
         """Keep a worker alive; the first beat registers it."""
         moment = from_micros(self.now)
         old = self.workers.get(worker)
-        new = WorkerRecord(worker, tuple(queues), -32768, 32767, tuple(kinds), 1, moment, moment)
+        new = WorkerRecord(
+            worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, moment, moment
+        )
         if old:
             new = replace(old.record, beat_at=moment)
         self.workers[worker] = WorkerEntry(new, self.now + lease)

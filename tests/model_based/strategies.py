@@ -13,6 +13,7 @@ from dibs.model.times import SECOND
 from tests.model_based.oracle import RETRY_BASE
 
 LEASE = 30 * SECOND
+SLOTS, RESERVE = 3, {10: 1, 20: 1}
 
 QUEUES, KNOWN, KINDS = ["mail", "web"], ["send", "crop"], ["send", "crop", "alien"]
 workers = st.sampled_from(["ann", "bob"])

@@ -131,7 +131,7 @@ def first(operation: Operation[object]) -> Statement:
 
 def statements(store: Store) -> dict[str, Statement]:
     """Return what is measured, each ready to touch about `COUNT` rows."""
-    store.run(worker_beat("w", Serving(("mail",)), ["send"], 1, FAR))
+    store.run(worker_beat("w", Serving(("mail",)), ["send"], 1, {}, FAR))
     store.run(job_enqueue([NewJob("send", "{}", "mail", 9)] * 400))
     claims = claim(store, "w", 300)
     claim(store, "gone", COUNT)

@@ -42,7 +42,7 @@ def test_a_job_behind_many_others(postgres_url: str):
 
         app = Dibs(postgres_url)
         exact = app.jobs.explain(last, most=READY)
-        assert (exact.state, exact.ahead, exact.ahead_more) == (State.READY, READY - 1, False)
+        assert (exact.job.state, exact.ahead, exact.ahead_more) == (State.READY, READY - 1, False)
         app.close()
         eventually(lambda: left_alone(admin), "the app's connections to end")
         counted = reads(admin)

@@ -209,7 +209,8 @@ class TestExplain:
         enqueue("note", "x", priority=10)
         job = enqueue("note", "y")
         found = shop.shop("explain", job, "--json").document
-        assert (found["id"], found["state"], found["verdict"]) == (job, "ready", "no_workers")
+        assert (found["job"]["id"], found["job"]["state"]) == (job, "ready")
+        assert (found["verdict"], found["obstacle"]) == ("no_workers", "no_workers")
         assert (found["ahead"], found["ahead_in_line"], found["ahead_more"]) == (1, 0, False)
         assert (found["candidates"], found["starts_in"]) == ([], None)
         assert found["waited"] >= 0

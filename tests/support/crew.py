@@ -183,6 +183,20 @@ class Customers(Producers):
     MODULE = "tests.support.customer"
 
     def __init__(
-        self, url: str, folder: Path, count: int, seconds: float, *, seed: int, pause: float = 0.0
+        self,
+        url: str,
+        folder: Path,
+        count: int,
+        seconds: float,
+        *,
+        seed: int,
+        pause: float = 0.0,
+        clock: str = "",
     ) -> None:
-        super().__init__(url, folder, count, seconds, str(folder), f"{seed}-{{number}}", str(pause))
+        flags = (str(folder), f"{seed}-{{number}}", str(pause), clock)
+        super().__init__(url, folder, count, seconds, *flags)
+
+    def stop(self) -> None:
+        """Have them stop early, each after the enqueue that is under way."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)

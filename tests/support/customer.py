@@ -1,13 +1,15 @@
 """A producer for the lab, which tells what was promised to it and what it took back.
 
-`python -m tests.support.customer URL SECONDS FOLDER SEED` enqueues all kinds of jobs (async, in
-threads, in processes; some fail a few times, a few fail for good), alone, many at once, and in
-transactions of its own, of which it rolls some back. Tests may also have a `Customer` of their own.
+`python -m tests.support.customer URL SECONDS FOLDER SEED PAUSE CLOCK` enqueues all kinds of jobs
+(async, in threads, in processes; some fail a few times, a few fail for good), alone, many at once,
+and in transactions of its own, of which it rolls some back.
+Tests may also have a `Customer` of their own.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -24,6 +26,7 @@ import psycopg
 from dibs import Dibs, StoreUnavailableError
 from dibs.model.job import NewJob
 from tests.support import recorder
+from tests.support.clocks import WallClock
 from tests.support.history.events import Event, What
 from tests.support.history.log import Log, now
 
@@ -58,8 +61,7 @@ class Customer:
         self._kinds = [
             self.app.job(
                 kind.function,  # type: ignore[attr-defined]
-                max_attempts=3,
-                backoff=recorder.SOON,
+                retry=recorder.SOON,
                 executor="process" if kind is recorder.flaky_in_child else None,
             )
             for kind in kinds
@@ -130,11 +132,15 @@ def transaction(url: str) -> Iterator[Any]:
             yield connection
 
 
-def main(url: str, seconds: str, folder: str, seed: str, pause: str = "0") -> None:
+def main(url: str, seconds: str, folder: str, seed: str, pause: str, clock: str) -> None:
+    if clock:
+        WallClock(Path(clock)).follow()
     with closing(Dibs(url)) as app:
         customer = Customer(app, Log(Path(folder)), Random(seed))
         end = time.monotonic() + float(seconds)
-        while time.monotonic() < end:
+        stopped: list[bool] = []
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+        while time.monotonic() < end and not stopped:
             customer.once()
             time.sleep(float(pause))  # so that the workers keep up
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dibs import Backoff, Dibs, JobContext
+from dibs import Backoff, Dibs, JobContext, Retry
 from dibs.store import Role, postgres_driver
 from dibs.telemetry import configure_logging
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
 FOLDER = Path(OPTIONS.get("folder", "."))
 
-SOON = Backoff.exponential(base=0.02, max=0.1)
+SOON = Retry(3, Backoff.exponential(base=0.02, max=0.1))
 
 app = Dibs(OPTIONS.get("url", "sqlite:///never-opened.db"), **OPTIONS.get("app", {}))
 
@@ -110,7 +110,7 @@ def _may_fail(ctx: JobContext, failures: int) -> None:
         raise ValueError(f"attempt {ctx.attempt} of the {failures} that fail")
 
 
-@app.job(max_attempts=3, backoff=SOON)
+@app.job(retry=SOON)
 async def flaky(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
     """Work for `seconds`, fail `failures` times; `tag` names the job for those without its id."""
     worker = await record_slowly.function(ctx, seconds)
@@ -118,14 +118,14 @@ async def flaky(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0
     return worker
 
 
-@app.job(max_attempts=3, backoff=SOON)
+@app.job(retry=SOON)
 def flaky_in_thread(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
     worker = record_in_thread.function(ctx, seconds)
     _may_fail(ctx, failures)
     return worker
 
 
-@app.job(executor="process", max_attempts=3, backoff=SOON)
+@app.job(executor="process", retry=SOON)
 def flaky_in_child(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
     worker = record_in_child.function(ctx, seconds)
     _may_fail(ctx, failures)
@@ -150,7 +150,7 @@ async def kill_worker(ctx: JobContext) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.job(max_attempts=2, backoff=Backoff.exponential(base=0))
+@app.job(max_attempts=2, retry=Retry(backoff=Backoff.exponential(base=0)))
 async def record_and_fail(ctx: JobContext) -> None:
     write_down("start", ctx)
     raise ValueError("as always")
@@ -166,6 +166,10 @@ def main() -> None:
         from tests.support.history.tap import tap
 
         tap(Log(FOLDER))
+    if OPTIONS.get("clock"):
+        from tests.support.clocks import WallClock
+
+        WallClock(Path(OPTIONS["clock"])).follow()
     app.worker(**OPTIONS.get("worker", {})).run(until_idle=OPTIONS.get("until_idle", False))
     app.close()
 

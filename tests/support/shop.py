@@ -10,7 +10,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from dibs import Backoff, Dibs
+from dibs import Backoff, Dibs, Retry
 
 if Path("doomed").exists():
     os._exit(3)
@@ -43,6 +43,6 @@ async def hold(word: str) -> None:
     _write("done", word)
 
 
-@app.job(max_attempts=2, backoff=Backoff.exponential(base=0))
+@app.job(max_attempts=2, retry=Retry(backoff=Backoff.exponential(base=0)))
 def fail(message: str) -> None:
     raise ValueError(message)

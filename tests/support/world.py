@@ -41,7 +41,7 @@ class World:
         mail = self.app.job(kind="mail")(_nothing)
         strange = self.app.job(kind="strange")(_nothing)
         gone, mine, ended = self._enqueue(mail, 3), self._enqueue(mail, 6), self._enqueue(mail, 2)
-        self._run(worker_beat("gone", SERVING, ["mail"], 10, LEASE))
+        self._run(worker_beat("gone", SERVING, ["mail"], 10, {}, LEASE))
         self.stale = self._claim("gone", len(gone))
         self.held = self._claim("w", len(mine))
         first, second = self._claim("w", len(ended))
@@ -61,7 +61,7 @@ class World:
         for priority in (20, 5, 0):
             self.ready += self._enqueue(mail, 2, priority=priority)
         self.now += timedelta(seconds=60)
-        self._run(worker_beat("w", SERVING, ["mail"], 10, LEASE))
+        self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
         self.now += timedelta(seconds=1)
 
     def tables(self) -> dict[str, list[Any]]:

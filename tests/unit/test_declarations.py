@@ -159,7 +159,7 @@ class TestOptions:
             ({"max_attempts": 0}, "max_attempts=0"),
             ({"queue": ""}, "queue=''"),
             ({"queue": None}, "queue=None"),
-            ({"backoff": 5}, "backoff=5"),
+            ({"retry": 5}, "retry=5"),
         ],
     )
     def test_out_of_range(self, app: Dibs, options: dict[str, Any], shown: str):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dibs.model.backoff import Backoff
 from dibs.model.job import WAITING, DeadReason, State
 from dibs.model.lifecycle import (
     TRANSITIONS,
@@ -23,7 +24,6 @@ from dibs.model.lifecycle import (
     WorkerLost,
     settle,
 )
-from dibs.model.retry import Backoff
 
 ENDED = frozenset({State.COMPLETED, State.CANCELLED, State.DEAD})
 BOOM = Failed("ValueError", "boom", "traceback")

@@ -1,4 +1,4 @@
-"""Marks: where a line was left, forgotten again and again, so that nothing below waits long."""
+"""Where a claim reads: marks, forgotten again and again so that nothing below waits long; depth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dibs.model.lines import Turn
-from dibs.model.marks import MOST, SWEEP_SECONDS, TOLD_SECONDS, Mark, Marks
+from dibs.model.marks import MANY, MOST, SWEEP_SECONDS, TOLD_SECONDS, Mark, Marks, heads_of
 
 
 def turn(priority: int, scheduled_at: int, job_id: int, queue: str = "mail") -> Turn:
@@ -142,3 +142,13 @@ class TestWhatRanDry:
         marks = used()
         assert not marks.note([turn(0, 60, 8), turn(10, 1, 9)], dry=True, lowest=10)
         assert marks.use(100.0) == [Mark("mail", 0, 60, 8)]
+
+
+@given(count=st.integers(1, 1000), lines=st.integers(0, 5000))
+def test_a_claim_reads_less_of_each_of_many_lines(count: int, lines: int):
+    heads = heads_of(count, lines)
+    assert 1 <= heads <= count
+    assert heads == count or lines > MANY
+    assert heads * max(lines, 1) >= count, "all lines alike have enough together"
+    if lines > MANY:
+        assert heads <= 4 or heads * lines <= 4 * count, "little of it in vain"

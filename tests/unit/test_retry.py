@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dibs.errors import ConfigurationError
-from dibs.model.retry import Backoff
+from dibs.model.backoff import Backoff
 from dibs.model.times import SECOND
 
 seconds = st.integers(0, 10**7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from hypothesis import given
@@ -92,6 +93,7 @@ def test_whatever_ran_before_a_free_slot_takes_what_the_reserve_leaves_it(
         demand = slots.demand(slots.free, 0, [])
         assert allowed == (demand.count > 0 and priority >= demand.lowest)
         assert allowed == (slots.free > 0 and priority >= slots.lowest)
+        assert allowed == (slots.room(priority) > 0)
         if starts and allowed:
             slots.take(priority)
             running.append(priority)
@@ -119,3 +121,22 @@ def test_rooms_are_what_is_left_below_each_limit(
         kept = sum(slots for other, slots in reserve.items() if other >= limit)
         used, waiting = (sum(p < limit for p in some) for some in (running, held))
         assert left == count - kept - used + max(0, ahead - waiting)
+
+
+@given(shops(), st.lists(PRIORITIES, max_size=15), PRIORITIES)
+def test_of_what_a_worker_holds_as_many_run_as_fit(
+    shop: tuple[int, dict[int, int]], held: list[int], priority: int
+):
+    count, reserve = shop
+    slots = Slots(count, reserve)
+    slots.hold(Counter(held))
+    running = list[int]()
+    for one in sorted(held, reverse=True):
+        if room(count, reserve, running, one):
+            running.append(one)
+    assert slots.free == count - len(running)
+    more = 0
+    while room(count, reserve, running, priority):
+        running.append(priority)
+        more += 1
+    assert slots.room(priority) == more

@@ -79,12 +79,12 @@ def _priority(job: Job) -> object:
 @json_option
 @click.pass_obj
 def show(target: Target, job_id: int, as_json: bool) -> None:
-    """Show a job, with its failed attempts and their tracebacks."""
+    """Show a job, with its attempts and their tracebacks."""
     with target.database() as app:
         job = app.jobs.get(job_id)
         attempts = app.jobs.attempts(job_id)
     if as_json:
-        print_json({**to_json(job), "failed_attempts": to_json(attempts)})
+        print_json({**to_json(job), "attempts": to_json(attempts)})
         return
     shown = {name: getattr(job, name) for name in job.__dataclass_fields__}
     shown["priority"] = _priority(job)
@@ -97,13 +97,16 @@ def show(target: Target, job_id: int, as_json: bool) -> None:
 
 
 def _show_attempt(attempt: Attempt) -> None:
-    seconds = (attempt.finished_at - attempt.started_at).total_seconds()
+    took = ""
+    if attempt.finished_at is not None:
+        took = f"{(attempt.finished_at - attempt.started_at).total_seconds():.3f} s, "
     say(
-        f"\nfailed attempt {attempt.attempt}: {as_text(attempt.started_at)}, {seconds:.3f} s, "
-        f"on {as_text(attempt.worker)}"
+        f"\nattempt {attempt.attempt} {attempt.outcome.replace('_', ' ')}: "
+        f"{as_text(attempt.started_at)}, {took}on {as_text(attempt.worker)}"
     )
-    say(f"  {as_text(attempt.error_type)}: {as_text(attempt.error)}")
-    for line in attempt.traceback.splitlines():
+    if attempt.error is not None:
+        say(f"  {as_text(attempt.error_type)}: {as_text(attempt.error)}")
+    for line in (attempt.traceback or "").splitlines():
         say(f"  {as_text(line)}")
 
 

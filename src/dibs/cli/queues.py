@@ -18,6 +18,7 @@ from dibs.cli.values import (
     priority,
 )
 from dibs.model.aging import Aging
+from dibs.model.job import Priority
 from dibs.store.ops.queues import Queue
 
 
@@ -62,23 +63,23 @@ def _row(queue: Queue) -> tuple[object, ...]:
     "--after",
     type=Seconds(),
     metavar="S",
-    help="Aging: seconds until the first step. [default: 600]",
+    help=f"Aging: seconds until the first step. [default: {Aging.after}]",
 )
 @click.option(
     "--every",
     type=Seconds(),
     metavar="S",
-    help="Aging: seconds between two steps. [default: 60]",
+    help=f"Aging: seconds between two steps. [default: {Aging.every}]",
 )
 @click.option(
     "--step",
     type=WholeNumber(min=1),
     metavar="N",
-    help="Aging: gained with each step. [default: 1]",
+    help=f"Aging: gained with each step. [default: {Aging.step}]",
 )
 @click.option(
     "--ceiling", type=priority, metavar="P",
-    help="Aging: no job ages beyond it. [default: CRITICAL]",
+    help=f"Aging: no job ages beyond it. [default: {Priority(Aging.ceiling).name}]",
 )  # fmt: skip
 @click.option(
     "--weight", "weights", type=number_of_priority, multiple=True, metavar="P=N",

@@ -85,20 +85,20 @@ def worker(
     the grace time; what doesn't finish goes back to its queue without losing an attempt. The
     second stops at once.
     """
-    lines = _lines(options)
+    serving = _serving(options)
     configure_logging(log_format, getattr(logging, log_level.upper()))
     if processes is not None:
         options |= {"log_format": log_format, "log_level": log_level}
         _supervise(target.app_name, processes, options)
     elif supervised is not None:
         with _reporting(ChildLink(supervised)) as link:
-            _work(target, link, **options | lines)
+            _work(target, link, **options | serving)
     else:
-        _work(target, None, **options | lines)
+        _work(target, None, **options | serving)
 
 
-def _lines(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which lines the options name, as `app.worker` takes them."""
+def _serving(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the options say of queues and slots, as `app.worker` takes it."""
     queues = as_dict("--queue", options["queues"])
     weighted = any(queues.values())
     weights = {name: weight or 1 for name, weight in queues.items()}

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
+from dibs.client.enqueueing import checked, enqueue_many, enqueue_one
 from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
 from dibs.client.settings import Settings
-from dibs.errors import ConfigurationError, InvalidArgsError, InvalidJobError, UnknownKindError
+from dibs.errors import ConfigurationError, InvalidArgsError, UnknownKindError
 from dibs.insights import Stats, stats_read
-from dibs.model.job import Job, NewJob, Priority, State, check_name
-from dibs.model.retry import Backoff
-from dibs.model.times import from_micros, to_micros
+from dibs.model.job import Job, NewJob, Priority, check_name
+from dibs.model.retry import Retry
+from dibs.model.times import Duration, to_micros
 from dibs.store import Clock, Role, Store, open_store
-from dibs.store.ops.enqueue import Stored, job_enqueue
 from dibs.store.runner import Runner
-from dibs.store.statement import Operation, Steps, operation
+from dibs.store.statement import Operation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,8 +60,9 @@ class Client:
         kind: str | None = None,
         queue: str = "default",
         priority: int = Priority.LOW,
-        max_attempts: int = 5,
-        backoff: Backoff | None = None,
+        max_attempts: int | None = None,
+        timeout: Duration | None = None,
+        retry: Retry | None = None,
         executor: Executor | None = None,
     ) -> Callable[[Callable[P, R]], Handler[P, R]]: ...
 
@@ -74,8 +73,9 @@ class Client:
         kind: str | None = None,
         queue: str = "default",
         priority: int = Priority.LOW,
-        max_attempts: int = 5,
-        backoff: Backoff | None = None,
+        max_attempts: int | None = None,
+        timeout: Duration | None = None,
+        retry: Retry | None = None,
         executor: Executor | None = None,
     ) -> Any:
         """Declare a function as the handler of a kind of job.
@@ -85,9 +85,13 @@ class Client:
             kind: the registered name. Default the function's own name.
             queue: where its jobs go. Default "default".
             priority: from -32768 to 32767, higher runs first. Default LOW, 0.
-            max_attempts: how often a job may be tried, 1 to 1,000,000. Default 5.
-            backoff: delay between attempts. Default `Backoff.exponential()`: 15 seconds, doubled
-                each time, at most an hour, with jitter.
+            max_attempts: how often a job may be tried, 1 to 1,000,000. Default what `retry` says,
+                and 5 without that.
+            timeout: seconds or timedelta that an attempt may take. Default what the queue says,
+                and none without that.
+            retry: after which errors it is tried again, and with which delays. Default after all,
+                with `Backoff.exponential()`: 15 seconds, doubled each time, at most an hour, with
+                jitter.
             executor: "async", "thread" or "process". Default by the function: async functions
                 run on the event loop, others in threads.
 
@@ -100,19 +104,20 @@ class Client:
             >>> @app.job(queue="mail", priority=Priority.HIGH)
             ... def send_confirmation(order_id: int, email: str) -> None: ...
         """
-        if backoff is not None and not isinstance(backoff, Backoff):
-            raise ConfigurationError(
-                f"backoff={backoff!r}: expected a Backoff, for example Backoff.exponential(base=1)"
-            )
-        options = Options().with_(
-            {"queue": queue, "priority": priority, "max_attempts": max_attempts}
-        )
+        said: Overrides = {"queue": queue, "priority": priority}
+        if max_attempts is not None:
+            said["max_attempts"] = max_attempts
+        if timeout is not None:
+            said["timeout"] = timeout
+        if retry is not None:
+            said["retry"] = retry
+        options = Options().with_(said)
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
             if not inspect.isroutine(function):
                 raise ConfigurationError(f"@app.job needs a function, not {function!r}")
             name = check_name(function.__name__ if kind is None else kind, "kind")
-            handler = Handler(self, function, name, options, backoff or Backoff(), executor)
+            handler = Handler(self, function, name, options, retry or Retry(), executor)
             self._register(handler)
             return handler
 
@@ -140,16 +145,12 @@ class Client:
             )
         return enqueuer.options.job(enqueuer.kind, args)
 
-    def enqueue_operation(self, job: NewJob) -> Operation[Job]:
-        """Return the operation that stores one job."""
-        return replace(_enqueue_one(job), nudges=lambda stored: {stored.queue})
-
     def _named(self, kind: str, args: Mapping[str, Any], overrides: Overrides) -> Operation[Job]:
         handler = self.handlers.get(kind)
         if handler is None:
             raise UnknownKindError(kind, list(self.handlers))
         using = handler.using(**overrides)
-        return self.enqueue_operation(self.new_job(using, handler.schema.dump(args)))
+        return enqueue_one(self.new_job(using, handler.schema.dump(args)))
 
     def enqueue(
         self,
@@ -165,7 +166,8 @@ class Client:
             kind: the registered name of the handler.
             args: its args by name. Default none.
             connection: enqueue inside this connection's open transaction.
-            overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`.
+            overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`, `timeout`,
+                `retry`.
 
         Raises:
             UnknownKindError: no handler is registered under this kind.
@@ -205,13 +207,13 @@ class Client:
         Example:
             >>> app.enqueue_many(send_confirmation.request(n, email) for n, email in orders)
         """
-        return self.runner_for(connection).run(_enqueue_ids(_requests(requests)))
+        return self.runner_for(connection).run(enqueue_many(checked(requests)))
 
     async def aenqueue_many(
         self, requests: Iterable[NewJob], *, connection: object | None = None
     ) -> list[int]:
         """Like `enqueue_many`, without blocking the event loop."""
-        return await self.runner_for(connection).arun(_enqueue_ids(_requests(requests)))
+        return await self.runner_for(connection).arun(enqueue_many(checked(requests)))
 
     # --- Looking, and the rest -------------------------------------------------------------
 
@@ -255,43 +257,3 @@ def _origin(handler: Handler[..., Any]) -> str:
     code = getattr(function, "__code__", None)
     place = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
     return f"{function.__module__}.{function.__qualname__} ({place})"
-
-
-def _requests(requests: Iterable[NewJob]) -> list[NewJob]:
-    jobs = list(requests)
-    for job in jobs:
-        if not isinstance(job, NewJob):
-            raise InvalidJobError(f"{job!r}: expected what handler.request(…) returns")
-    return jobs
-
-
-@operation()
-def _enqueue_one(job: NewJob) -> Steps[Job]:
-    stored = yield from job_enqueue([job]).steps()
-    return _record(job, stored[0])
-
-
-def _enqueue_ids(jobs: list[NewJob]) -> Operation[list[int]]:
-    @operation()
-    def enqueue_many() -> Steps[list[int]]:
-        stored = yield from job_enqueue(jobs).steps()
-        return [job.id for job in stored]
-
-    return replace(enqueue_many(), nudges=lambda _: {job.queue for job in jobs})
-
-
-def _record(job: NewJob, stored: Stored) -> Job:
-    return Job(
-        id=stored.id,
-        kind=job.kind,
-        queue=job.queue,
-        priority=job.priority,
-        effective_priority=job.priority,
-        state=State(stored.state),
-        args=json.loads(job.args),
-        attempt=0,
-        max_attempts=job.max_attempts,
-        crashes=0,
-        scheduled_at=from_micros(stored.scheduled_at),
-        created_at=from_micros(stored.created_at),
-    )

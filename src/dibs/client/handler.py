@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unpack
 
 from dibs.client.args import ArgsSchema
+from dibs.client.enqueueing import enqueue_one
 from dibs.client.options import Options, Overrides
 from dibs.errors import ConfigurationError
 from dibs.model.job import Job, NewJob
-from dibs.model.retry import Backoff
+from dibs.model.retry import Retry
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
 
@@ -48,7 +50,7 @@ class Enqueuer(Generic[P]):
         return self._client.new_job(self, self.schema.dump_call(args, kwargs))
 
     def _enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Operation[Job]:
-        return self._client.enqueue_operation(self.request(*args, **kwargs))
+        return enqueue_one(self.request(*args, **kwargs))
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job that calls the handler with these args.
@@ -92,7 +94,7 @@ class Handler(Enqueuer[P], Generic[P, R]):
         function: Callable[P, R],
         kind: str,
         options: Options,
-        backoff: Backoff,
+        retry: Retry,
         executor: Executor | None,
     ) -> None:
         """Declare `function` as the handler of `kind`.
@@ -100,9 +102,13 @@ class Handler(Enqueuer[P], Generic[P, R]):
         Raises:
             ConfigurationError: its signature can't be stored, or doesn't fit the executor.
         """
-        super().__init__(client, kind, ArgsSchema(function, kind), options)
+        # Stored with a job is only what its enqueue says: changed code is for waiting jobs too.
+        defaults = replace(options, timeout=None, retry=None)
+        super().__init__(client, kind, ArgsSchema(function, kind), defaults)
+        self.timeout = options.timeout
+        """Microseconds that an attempt may take, 0 for no limit; None for what the queue says."""
         self.function = function
-        self.backoff = backoff
+        self.retry = retry
         self.executor = _executor(function, kind, executor)
         functools.update_wrapper(self, function)
 
@@ -122,7 +128,8 @@ class Handler(Enqueuer[P], Generic[P, R]):
         Args:
             connection: enqueue inside the open transaction of this connection (sqlite3,
                 aiosqlite, psycopg, SQLAlchemy): the job exists if and only if it commits.
-            overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`.
+            overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`, `timeout`,
+                `retry`.
 
         Raises:
             InvalidJobError: a value is out of its range, or the datetime is naive.

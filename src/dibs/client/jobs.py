@@ -43,7 +43,11 @@ class Jobs:
         return jobs.job_get(_id(job_id))
 
     def _attempts(self, job_id: int) -> Operation[list[Attempt]]:
-        """Return the records of a job's failed attempts, oldest first."""
+        """Return the records of a job's attempts, oldest first, the one that runs included.
+
+        Raises:
+            JobNotFoundError: no job has this id.
+        """
         return jobs.job_attempts(_id(job_id))
 
     def _explain(self, job_id: int, *, most: int = MOST) -> Operation[Explanation]:

@@ -8,7 +8,12 @@ from typing import TypedDict
 
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import NewJob, Priority, check_max_attempts, check_name, check_priority
+from dibs.model.retry import Retry, retry_to_json
 from dibs.model.times import Duration, duration, to_micros
+
+NO_TIMEOUT = 0
+SHORTEST_TIMEOUT = 0.001
+"""Seconds."""
 
 
 class Overrides(TypedDict, total=False):
@@ -24,6 +29,10 @@ class Overrides(TypedDict, total=False):
     """Seconds or timedelta from now until it may start."""
     scheduled_at: datetime
     """Aware moment from which it may start; not together with `delay`."""
+    timeout: Duration | None
+    """Seconds or timedelta that an attempt may take; None for no limit."""
+    retry: Retry
+    """Rules of its own for retries; their backoff cannot be a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +44,8 @@ class Options:
     max_attempts: int = 5
     delay: int = 0
     scheduled_at: int | None = None
+    timeout: int | None = None
+    retry: Retry | None = None
 
     def with_(self, overrides: Overrides) -> Options:
         """Return these options with `overrides` checked and applied.
@@ -50,12 +61,16 @@ class Options:
             changes["queue"] = check_name(overrides["queue"], "queue")
         if "priority" in overrides:
             changes["priority"] = check_priority(overrides["priority"])
+        if "retry" in overrides:
+            changes |= _retry(overrides["retry"])
         if "max_attempts" in overrides:
             changes["max_attempts"] = check_max_attempts(overrides["max_attempts"])
+        if "timeout" in overrides:
+            changes["timeout"] = _timeout(overrides["timeout"])
         if "delay" in overrides and "scheduled_at" in overrides:
             raise InvalidJobError("delay and scheduled_at are given both; give one of them")
         if "delay" in overrides:
-            changes |= {"delay": _delay(overrides["delay"]), "scheduled_at": None}
+            changes |= {"delay": _micros(overrides["delay"], "delay"), "scheduled_at": None}
         if "scheduled_at" in overrides:
             changes |= {"delay": 0, "scheduled_at": to_micros(overrides["scheduled_at"])}
         return replace(self, **changes)  # type: ignore[arg-type]
@@ -70,11 +85,26 @@ class Options:
             max_attempts=self.max_attempts,
             delay=self.delay,
             scheduled_at=self.scheduled_at,
+            timeout=self.timeout,
+            retry=None if self.retry is None else retry_to_json(self.retry),
         )
 
 
-def _delay(value: Duration) -> int:
+def _retry(retry: Retry) -> dict[str, object]:
+    if not isinstance(retry, Retry):
+        raise InvalidJobError(
+            f"retry={retry!r}: expected a Retry, for example Retry(backoff=Backoff.linear(30))"
+        )
+    most = retry.max_attempts
+    return {"retry": retry} | ({} if most is None else {"max_attempts": most})
+
+
+def _timeout(value: Duration | None) -> int:
+    return NO_TIMEOUT if value is None else _micros(value, "timeout", SHORTEST_TIMEOUT)
+
+
+def _micros(value: Duration, name: str, minimum: float = 0.0) -> int:
     try:
-        return duration(value, "delay")
+        return duration(value, name, minimum=minimum)
     except ConfigurationError as error:
         raise InvalidJobError(str(error)) from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dibs.explain.words import told
-from dibs.model.job import WAITING, State
+from dibs.model.job import WAITING, Job, State
+from dibs.model.slots import Slots
 from dibs.model.standing import Pace, pace_of, share_of, start_after, within
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, judge, obstacle_at, obstacle_of
@@ -26,7 +28,9 @@ class Candidate:
     obstacle: Verdict | None
     """What keeps it from this job: its queues, its kinds or its priorities."""
     free: int
-    """Its slots that hold no job; some may be kept for urgent ones."""
+    """Its slots that the job could use now: those that hold no job and are not kept for others."""
+    kept: int
+    """Its slots that hold no job, but are reserved for more urgent ones than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +38,13 @@ class Explanation:
     """Why a job is not running, as of one moment; `str()` tells it in plain words."""
 
     at: datetime
-    id: int
-    kind: str
-    queue: str
-    state: State
+    """The database's time when it looked."""
+    job: Job
+    """As it was then."""
     verdict: Verdict
     """Why it is not running, in a word for programs."""
     obstacle: Verdict | None
     """Why nobody would start it as things are, also while its time has not come."""
-    priority: int
-    effective_priority: int
-    """The priority that counts now, by the aging of its queue."""
-    scheduled_at: datetime
     due_in: timedelta | None
     """How long until it may start; negative when it is overdue. None unless it is scheduled."""
     waited: timedelta | None
@@ -65,17 +64,6 @@ class Explanation:
     """In how long it starts, about, if none comes in that goes before it; None if unknown."""
     candidates: list[Candidate]
     """The live workers, the oldest first; none where the job has ended."""
-    attempt: int
-    max_attempts: int
-    crashes: int
-    started_at: datetime | None
-    finished_at: datetime | None
-    worker: str | None
-    """Who runs it, or ran it last."""
-    reason: str | None
-    """Why it is blocked, cancelled or dead."""
-    error: str | None
-    """The last error, if any attempt failed."""
 
     @property
     def sentences(self) -> list[str]:
@@ -102,14 +90,12 @@ def _explanation(found: Standing, most: int) -> Explanation:
     waits = job.state in WAITING
     due_in = job.scheduled_at - at if job.state is State.SCHEDULED else None
     due = due_in is None or due_in <= timedelta(0)
-    waited = max(at - job.scheduled_at, timedelta(0)) if waits and due else None
     candidates = [_candidate(worker, found) for worker in found.workers]
     obstacle = obstacle_of([one.obstacle for one in candidates]) if waits else None
-    counted = None if found.ahead is None else sum(found.ahead.values())
-    more = counted is not None and counted > most
-    ahead = most if more else counted
+    ahead, ahead_in_line, more = _ahead(found, most)
     share = share_of(job.priority, found.policy, found.priorities) if waits else None
-    free = sum(one.free for one in candidates if one.obstacle is None)
+    able = [one for one in candidates if one.obstacle is None]
+    free = sum(one.free for one in able)
     verdict = judge(
         job.state,
         due=due,
@@ -117,55 +103,53 @@ def _explanation(found: Standing, most: int) -> Explanation:
         next_up=ahead is not None and ahead < free * (1 if share is None else share),
         lost=job.worker in found.lost,
     )
-    pace = pace_of(found.moved, job.priority, found.now) if waits else None
-    able = [one.worker for one in candidates if one.obstacle is None]
-    reached = within((priority for priority, *_ in found.moved), able)
-    speed = pace_of([row for row in found.moved if row[0] in reached], job.priority, found.now)
     return Explanation(
         at=at,
-        id=job.id,
-        kind=job.kind,
-        queue=job.queue,
-        state=job.state,
+        job=job,
         verdict=verdict,
         obstacle=obstacle,
-        priority=job.priority,
-        effective_priority=job.effective_priority,
-        scheduled_at=job.scheduled_at,
         due_in=due_in,
-        waited=waited,
+        waited=max(at - job.scheduled_at, timedelta(0)) if waits and due else None,
         ahead=ahead,
-        ahead_in_line=None if found.ahead is None or more else found.ahead.get(job.priority, 0),
+        ahead_in_line=ahead_in_line,
         ahead_more=more,
         share=share,
-        pace=pace,
-        starts_in=_starts_in(verdict, ahead, speed, share),
+        pace=pace_of(found.moved, job.priority, found.now) if waits else None,
+        starts_in=_starts_in(found, able, verdict, ahead, share),
         candidates=candidates,
-        attempt=job.attempt,
-        max_attempts=job.max_attempts,
-        crashes=job.crashes,
-        started_at=job.started_at,
-        finished_at=job.finished_at,
-        worker=job.worker,
-        reason=job.reason,
-        error=job.error,
     )
 
 
 def _candidate(worker: WorkerRecord, found: Standing) -> Candidate:
     job = found.job
-    return Candidate(
-        worker,
-        obstacle_at(worker, job.queue, job.kind, job.priority),
-        max(0, worker.concurrency - found.held.get(worker.id, 0)),
-    )
+    slots = Slots(worker.concurrency, worker.reserve)
+    slots.hold(found.held.get(worker.id, {}))
+    free = slots.room(job.priority)
+    obstacle = obstacle_at(worker, job.queue, job.kind, job.priority)
+    return Candidate(worker, obstacle, free, slots.free - free)
+
+
+def _ahead(found: Standing, most: int) -> tuple[int | None, int | None, bool]:
+    """Return how many are ahead, how many of them in its line, and whether there are more."""
+    if found.ahead is None:
+        return None, None, False
+    counted = sum(found.ahead.values())
+    if counted > most:
+        return most, None, True
+    return counted, found.ahead.get(found.job.priority, 0), False
 
 
 def _starts_in(
-    verdict: Verdict, ahead: int | None, speed: Pace, share: float | None
+    found: Standing,
+    able: Iterable[Candidate],
+    verdict: Verdict,
+    ahead: int | None,
+    share: float | None,
 ) -> timedelta | None:
     if verdict is Verdict.ABOUT_TO_START:
         return timedelta(0)
     if verdict is not Verdict.IN_LINE or ahead is None:
         return None
-    return start_after(ahead, speed, share)
+    reached = within((line for line, *_ in found.moved), [one.worker for one in able])
+    moved = [row for row in found.moved if row[0] in reached]
+    return start_after(ahead, pace_of(moved, found.job.priority, found.now), share)

@@ -23,8 +23,8 @@ PATIENCE = timedelta(seconds=5)
 
 def told(this: Explanation) -> list[str]:
     """Return the explanation in plain words, a sentence or two each."""
-    name = f"Job {this.id} ({this.kind}, queue {this.queue})"
-    if this.state not in WAITING:
+    name = f"Job {this.job.id} ({this.job.kind}, queue {this.job.queue})"
+    if this.job.state not in WAITING:
         return [f"{name} {_started(this)}"]
     return [f"{name} {_waits(this)}", *_past(this), *_verdict(this), *_standing(this)]
 
@@ -33,23 +33,23 @@ def told(this: Explanation) -> list[str]:
 
 
 def _started(this: Explanation) -> str:
-    began = f"worker {this.worker} started it {_when(this.started_at, this.at)}"
-    ended = _when(this.finished_at, this.at)
-    if this.state is State.COMPLETED:
-        return f"has ended: worker {this.worker} completed it {ended}."
-    if this.state is State.CANCELLED:
+    began = f"worker {this.job.worker} started it {_when(this.job.started_at, this.at)}"
+    ended = _when(this.job.finished_at, this.at)
+    if this.job.state is State.COMPLETED:
+        return f"has ended: worker {this.job.worker} completed it {ended}."
+    if this.job.state is State.CANCELLED:
         who = (
-            f"its handler, on worker {this.worker}, called it off"
-            if this.worker
+            f"its handler, on worker {this.job.worker}, called it off"
+            if this.job.worker
             else ("it was called off before it started,")
         )
-        return f"has ended: {who} {ended}{_because(this.reason)}."
-    if this.state is State.DEAD:
+        return f"has ended: {who} {ended}{_because(this.job.reason)}."
+    if this.job.state is State.DEAD:
         return (
             f"is dead: it was buried {ended}, because {_dead(this)}. "
-            f"Its last error{_because(this.error) or ' was not recorded'}."
+            f"Its last error{_because(this.job.error) or ' was not recorded'}."
         )
-    attempt = f"is running: {began}, attempt {this.attempt} of {this.max_attempts}."
+    attempt = f"is running: {began}, attempt {this.job.attempt} of {this.job.max_attempts}."
     if this.verdict is not Verdict.WORKER_LOST:
         return attempt
     rescue = (
@@ -61,36 +61,35 @@ def _started(this: Explanation) -> str:
 
 
 def _dead(this: Explanation) -> str:
-    if this.reason == DeadReason.ATTEMPTS_EXHAUSTED:
-        return f"it failed {_many(this.attempt, 'time')} of {this.max_attempts}"
-    if this.reason == DeadReason.INVALID_ARGS:
+    if this.job.reason == DeadReason.ATTEMPTS_EXHAUSTED:
+        return f"it failed {_many(this.job.attempt, 'time')} of {this.job.max_attempts}"
+    if this.job.reason == DeadReason.INVALID_ARGS:
         return "its args don't fit its handler"
-    return f"its workers died while they ran it, {_many(this.crashes, 'time')}"
+    return f"its workers died while they ran it, {_many(this.job.crashes, 'time')}"
 
 
 # --- What waits ----------------------------------------------------------------------------
 
 
 def _waits(this: Explanation) -> str:
+    moment = _moment(this.job.scheduled_at)
     if this.waited is None:
-        return (
-            f"is scheduled: it may start in {span(this.due_in)}, at {_moment(this.scheduled_at)}."
-        )
-    since = f"for {span(this.waited)}, since {_moment(this.scheduled_at)}"
-    if this.state is State.SCHEDULED:
+        return f"is scheduled: it may start in {span(this.due_in)}, at {moment}."
+    since = f"for {span(this.waited)}, since {moment}"
+    if this.job.state is State.SCHEDULED:
         return f"is scheduled, and has been due {since}."
-    if this.state is State.BLOCKED:
+    if this.job.state is State.BLOCKED:
         return (
-            f"is blocked ({this.reason}): a worker that took it from its line did not know its "
+            f"is blocked ({this.job.reason}): a worker that took it from its line did not know its "
             f"kind. It could have started {since}."
         )
     return f"is ready: it has been waiting for a worker {since}."
 
 
 def _past(this: Explanation) -> Iterator[str]:
-    if this.attempt:
-        last = f"; the last error{_because(this.error)}" if this.error else ""
-        yield f"It has failed {_many(this.attempt, 'time')} of {this.max_attempts}{last}."
+    if this.job.attempt:
+        last = f"; the last error{_because(this.job.error)}" if this.job.error else ""
+        yield f"It has failed {_many(this.job.attempt, 'time')} of {this.job.max_attempts}{last}."
 
 
 def _verdict(this: Explanation) -> Iterator[str]:
@@ -99,38 +98,37 @@ def _verdict(this: Explanation) -> Iterator[str]:
             yield f"As things are, nobody would start it then. {_obstacle(this, this.obstacle)}"
     elif this.verdict is Verdict.MOVING:
         step = (
-            "makes it ready" if this.state is State.SCHEDULED else "knows its kind and lets it in"
+            "makes it ready"
+            if this.job.state is State.SCHEDULED
+            else "knows its kind and lets it in"
         )
         yield f"A live worker {step} within about a second."
     elif this.verdict is Verdict.ABOUT_TO_START:
         yield "A slot is free for it: it is about to start."
         if this.waited is not None and this.waited > PATIENCE:
-            yield (
-                "If it still waits, the free slots are reserved for more urgent jobs, or their "
-                "worker hangs."
-            )
+            yield "If it still waits, the worker with the free slot hangs."
     elif this.obstacle is not None:
         yield _obstacle(this, this.obstacle)
 
 
 def _obstacle(this: Explanation, obstacle: Verdict) -> str:
-    start = f"dibs --app module:attribute worker --queue {quote(this.queue)}"
+    start = f"dibs --app module:attribute worker --queue {quote(this.job.queue)}"
     alive = _many(len(this.candidates), "worker")
     alive += " is alive" if len(this.candidates) == 1 else " are alive"
     if obstacle is Verdict.NO_WORKERS:
-        does = "makes it ready" if this.state is State.SCHEDULED else "starts it"
+        does = "makes it ready" if this.job.state is State.SCHEDULED else "starts it"
         return f"No worker is alive, so nobody {does}. Start one: {start}"
     if obstacle is Verdict.QUEUE_UNSERVED:
-        return f"{alive}, but none serves queue {this.queue}. Start one that does: {start}"
+        return f"{alive}, but none serves queue {this.job.queue}. Start one that does: {start}"
     if obstacle is Verdict.KIND_UNKNOWN:
         return (
-            f"{alive}, but none that serves queue {this.queue} knows the kind {this.kind}. "
+            f"{alive}, but none that serves queue {this.job.queue} knows the kind {this.job.kind}. "
             f"Start one whose app declares it: {start}"
         )
     return (
-        f"{alive}, but none that could run it takes priority {this.priority}; aging does not "
+        f"{alive}, but none that could run it takes priority {this.job.priority}; aging does not "
         "change that. Start one that does, or change the priority: "
-        f"dibs jobs reprioritize {this.id} --priority P"
+        f"dibs jobs reprioritize {this.job.id} --priority P"
     )
 
 
@@ -138,13 +136,13 @@ def _obstacle(this: Explanation, obstacle: Verdict) -> str:
 
 
 def _standing(this: Explanation) -> Iterator[str]:
-    if this.effective_priority != this.priority:
+    if this.job.effective_priority != this.job.priority:
         yield (
-            f"Its priority is {this.priority}; having waited so long, it counts as "
-            f"{this.effective_priority}."
+            f"Its priority is {this.job.priority}; having waited so long, it counts as "
+            f"{this.job.effective_priority}."
         )
     else:
-        yield f"Its priority is {this.priority}."
+        yield f"Its priority is {this.job.priority}."
     if this.ahead is not None and this.obstacle is None:
         yield _ahead(this, this.ahead)
         yield from _pace(this)
@@ -200,12 +198,14 @@ def _pace(this: Explanation) -> Iterator[str]:
 
 def _able(this: Explanation) -> Iterator[str]:
     able = [one for one in this.candidates if one.obstacle is None]
-    slots, free = sum(one.worker.concurrency for one in able), sum(one.free for one in able)
+    slots = _many(sum(one.worker.concurrency for one in able), "slot")
+    free, kept = sum(one.free for one in able), sum(one.kept for one in able)
+    urgent = f" and {kept:,} kept for more urgent jobs" if kept else ""
     yield (
         f"{len(able):,} of {_many(len(this.candidates), 'live worker')} can run it, with {free:,} "
-        f"of {_many(slots, 'slot')} free: {_names(able, this.at)}."
+        f"of {slots} free{urgent}: {_names(able, this.at)}."
     )
-    others = sorted({queue for one in able for queue in one.worker.queues} - {this.queue})
+    others = sorted({queue for one in able for queue in one.worker.queues} - {this.job.queue})
     if others:
         what = f"queue {others[0]}" if len(others) == 1 else f"queues {', '.join(others)}"
         yield f"Some of them serve {what} too, whose jobs are not counted here."

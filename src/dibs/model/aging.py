@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from dibs.errors import ConfigurationError
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, Priority
@@ -46,7 +47,6 @@ class Aging:
         for name, minimum in (("after", 0), ("every", 1e-6)):
             micros = duration(getattr(self, name), f"aging {name}", minimum=minimum)
             object.__setattr__(self, name, timedelta(microseconds=micros))
-            object.__setattr__(self, f"_{name}", micros)
         _check("step", self.step, 1, PRIORITY_MAX - PRIORITY_MIN)
         _check("ceiling", self.ceiling, PRIORITY_MIN, PRIORITY_MAX)
         for name in ("step", "ceiling"):
@@ -84,9 +84,10 @@ class Aging:
         steps = -((priority - effective) // self.step)
         return after + (steps - 1) * every
 
-    @property
+    @cached_property
     def _micros(self) -> tuple[int, int]:
-        return self.__dict__["_after"], self.__dict__["_every"]
+        """`after` and `every`; a claim asks for them once for every job that it looks at."""
+        return duration(self.after, "aging after"), duration(self.every, "aging every")
 
 
 def _check(name: str, value: object, least: int, most: int) -> None:

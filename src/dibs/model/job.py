@@ -62,10 +62,34 @@ class DeadReason(StrEnum):
 
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     """It failed `max_attempts` times."""
+    GAVE_UP = "gave_up"
+    """Its handler raised an error after which it was not to be tried again."""
     INVALID_ARGS = "invalid_args"
     """Its args no longer fit its handler, so no attempt can succeed."""
     WORKER_DIED = "worker_died"
     """Its workers died while running it, again and again."""
+    TIMEOUT = "timeout"
+    """It failed `max_attempts` times, and the last time it took too long."""
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended, or that it has not."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    """The handler returned."""
+    CANCELLED = "cancelled"
+    """The handler called its job off, or somebody did while it ran."""
+    FAILED = "failed"
+    """The handler raised, or could not be run."""
+    TIMED_OUT = "timed_out"
+    """It took longer than its timeout: failed, too."""
+    SNOOZED = "snoozed"
+    """The handler asked to be run again later; not counted."""
+    RELEASED = "released"
+    """Its worker stopped and gave the job back; not counted."""
+    CRASHED = "crashed"
+    """Its worker died; counted as a crash, not as an attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +125,9 @@ class Job:
     error: str | None = None
     """The last error, if any attempt failed."""
     reason: str | None = None
-    """Why it is blocked, cancelled or dead."""
+    """Why it is blocked, cancelled or dead; while it runs, why it is to be cancelled."""
+    cancelling: bool = False
+    """Whether somebody asked to cancel it while it ran; its worker is told within a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +144,11 @@ class NewJob:
     """Microseconds from the moment of enqueueing; ignored where `scheduled_at` is given."""
     scheduled_at: int | None = None
     """Microseconds since 1970 UTC, or None for now plus `delay`."""
+    timeout: int | None = None
+    """Microseconds that an attempt may take, 0 for no limit; None for what the kind or the queue
+    says."""
+    retry: str | None = None
+    """Rules for retries as JSON; None for those of the kind."""
 
 
 def check_priority(priority: int) -> int:

@@ -7,12 +7,12 @@
                       │                ▼
      retry, snooze    └───────────── running ── complete ──► completed
      release, rescue (back to ready) ─┘ │ └──── cancel ────► cancelled ◄── cancel ── waiting
-                                        └────── bury ──────► dead
+                                        └────── bury ──────► dead ── replay ──► ready, scheduled
 
 Waiting is scheduled, blocked or ready. Only the holder of a job's valid claim moves a running
 job, with one exception: rescue, which takes the jobs of workers whose lease has run out. Ended
-jobs never change. What a running job's outcome leads to is decided here, without I/O; the store
-carries it out, guarded by the claim.
+jobs never change, but for the dead, which a replay brings back. What a running job's outcome
+leads to is decided here, without I/O; the store carries it out, guarded by the claim.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from dibs.model.job import WAITING, DeadReason, State
-from dibs.model.retry import Backoff
+from dibs.model.job import WAITING, AttemptOutcome, DeadReason, State
+from dibs.model.retry import Retry
 
 TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
     "enqueue": (frozenset(), frozenset({State.READY, State.SCHEDULED})),
@@ -35,6 +35,7 @@ TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
     "release": (frozenset({State.RUNNING}), frozenset({State.READY})),
     "rescue": (frozenset({State.RUNNING}), frozenset({State.READY, State.DEAD})),
     "bury": (frozenset({State.RUNNING}), frozenset({State.DEAD})),
+    "replay": (frozenset({State.DEAD}), frozenset({State.READY, State.SCHEDULED})),
     "cancel": (WAITING | {State.RUNNING}, frozenset({State.CANCELLED})),
 }
 """Every verb that moves a job: the states it may start from, and the states it may lead to."""
@@ -70,7 +71,13 @@ class Failed:
     message: str
     traceback: str = ""
     final: DeadReason | None = None
-    """Set where no further attempt can succeed: bury at once, for this reason."""
+    """Set where no further attempt shall be made: bury at once, for this reason."""
+    errors: tuple[str, ...] = ()
+    """The names of the exception's class and its bases, for the rules of a retry."""
+    retry_after: int | None = None
+    """The delay that the exception itself named, in microseconds."""
+    timed_out: bool = False
+    """Whether it was ended because it took too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class Snoozed:
 
 @dataclass(frozen=True, slots=True)
 class CalledOff:
-    """The handler called its own job off."""
+    """The handler called its own job off, or ended because somebody cancelled it."""
 
     reason: str | None = None
 
@@ -90,6 +97,9 @@ class CalledOff:
 @dataclass(frozen=True, slots=True)
 class Interrupted:
     """The worker stopped before the attempt ended, or never began it; costs no attempt."""
+
+    began: bool = False
+    """Whether the handler had been called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,8 @@ class Requeue:
     """Microseconds until it may start; None keeps its old place in its line."""
     counted: bool
     """Whether the attempt stays counted."""
+    record: AttemptOutcome | None
+    """What the record of the attempt says; None where the handler was never called."""
     crashed: bool = False
     failure: Failed | None = None
 
@@ -139,20 +151,24 @@ class Bury:
     claim: Claim
     reason: DeadReason
     failure: Failed
+    record: AttemptOutcome = AttemptOutcome.FAILED
     crashed: bool = False
 
 
 Settlement = Finish | Requeue | Bury
 
 
-def settle(claim: Claim, outcome: Outcome, backoff: Backoff, chance: Random) -> Settlement:
+def settle(claim: Claim, outcome: Outcome, retry: Retry, chance: Random) -> Settlement:
     """Decide where a job goes after an attempt ended with `outcome`.
 
     Args:
         claim: the attempt that ended.
         outcome: how it ended.
-        backoff: the delay before a retry.
+        retry: the rules for another attempt.
         chance: source of the backoff's jitter.
+
+    Raises:
+        Exception: whatever a backoff function of the user's own raises.
     """
     match outcome:
         case Returned(result):
@@ -160,27 +176,34 @@ def settle(claim: Claim, outcome: Outcome, backoff: Backoff, chance: Random) -> 
         case CalledOff(reason):
             return Finish(claim, State.CANCELLED, reason=reason)
         case Snoozed(delay):
-            return Requeue(claim, "snooze", delay, counted=False)
-        case Interrupted():
-            return Requeue(claim, "release", None, counted=False)
+            return Requeue(claim, "snooze", delay, counted=False, record=AttemptOutcome.SNOOZED)
+        case Interrupted(began):
+            record = AttemptOutcome.RELEASED if began else None
+            return Requeue(claim, "release", None, counted=False, record=record)
         case Failed():
-            return _after_failure(claim, outcome, backoff, chance)
+            return _after_failure(claim, outcome, retry, chance)
         case WorkerLost():
             return _after_crash(claim, outcome)
 
 
-def _after_failure(claim: Claim, failure: Failed, backoff: Backoff, chance: Random) -> Settlement:
+def _after_failure(claim: Claim, failure: Failed, retry: Retry, chance: Random) -> Settlement:
+    record = AttemptOutcome.TIMED_OUT if failure.timed_out else AttemptOutcome.FAILED
     if failure.final is not None:
-        return Bury(claim, failure.final, failure)
+        return Bury(claim, failure.final, failure, record)
+    if failure.retry_after is None and retry.gives_up(failure.errors):
+        return Bury(claim, DeadReason.GAVE_UP, failure, record)
     if claim.attempt >= claim.max_attempts:
-        return Bury(claim, DeadReason.ATTEMPTS_EXHAUSTED, failure)
-    delay = backoff.delay(claim.attempt, chance)
-    return Requeue(claim, "retry", delay, counted=True, failure=failure)
+        exhausted = DeadReason.ATTEMPTS_EXHAUSTED
+        return Bury(claim, DeadReason.TIMEOUT if failure.timed_out else exhausted, failure, record)
+    delay = failure.retry_after
+    if delay is None:
+        delay = retry.delay(claim.attempt, chance)
+    return Requeue(claim, "retry", delay, counted=True, record=record, failure=failure)
 
 
 def _after_crash(claim: Claim, lost: WorkerLost) -> Settlement:
-    crashes = lost.crashes + 1
+    crashes, record = lost.crashes + 1, AttemptOutcome.CRASHED
     if crashes < lost.max_crashes:
-        return Requeue(claim, "rescue", None, counted=False, crashed=True)
+        return Requeue(claim, "rescue", None, counted=False, record=record, crashed=True)
     failure = Failed("WorkerDied", f"its worker died {crashes} times while running it")
-    return Bury(claim, DeadReason.WORKER_DIED, failure, crashed=True)
+    return Bury(claim, DeadReason.WORKER_DIED, failure, record, crashed=True)

@@ -21,18 +21,6 @@ class Line(NamedTuple):
     """(scheduled_at, id) of the first of them, in order."""
 
 
-MANY = 20
-"""Lines that a claim reads as deep as it wants jobs."""
-
-
-def heads_of(count: int, lines: int) -> int:
-    """Return how many heads to read of each of so many lines, to find `count` jobs.
-
-    Of many lines each gives few: what is read of the others is read in vain.
-    """
-    return count if lines <= MANY else min(count, max(4, 4 * count // lines))
-
-
 class Turn(NamedTuple):
     """One job's turn; sorts by effective priority descending, scheduled_at, id."""
 

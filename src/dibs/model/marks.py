@@ -1,6 +1,7 @@
-"""Low marks: how far a worker has taken a line, so that it need not start at the front each time.
+"""Where a claim starts to read in a line, and how deep it reads.
 
-An engine that removes claimed jobs from its index later, as PostgreSQL does, reads all that was
+Low marks say how far a worker has taken a line, so that it need not start at the front each time:
+an engine that removes claimed jobs from its index later, as PostgreSQL does, reads all that was
 claimed since then whenever it starts at the front. A mark lets it start where the last claim
 ended. It is a hint and not the truth: jobs may still come in below it (given back, rescued, due in
 the past, committed late), or be passed because somebody else had locked them. So the front is read
@@ -21,6 +22,8 @@ TOLD_SECONDS = 0.05
 """The same where somebody told that there is something new."""
 MOST = 64
 """Lines remembered at once; so many priorities in use are better read from the front."""
+MANY = 20
+"""Lines that a claim reads as deep as it wants jobs."""
 
 
 class Mark(NamedTuple):
@@ -73,3 +76,11 @@ class Marks:
         if len(self._marks) > MOST:
             self._marks.clear()
         return unseen
+
+
+def heads_of(count: int, lines: int) -> int:
+    """Return how many heads to read of each of so many lines, to find `count` jobs.
+
+    Of many lines each gives few: what is read of the others is read in vain.
+    """
+    return count if lines <= MANY else min(count, max(4, 4 * count // lines))

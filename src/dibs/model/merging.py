@@ -34,18 +34,18 @@ class Merged(Source):
     """Lines by urgency."""
 
     def __init__(self, lines: Iterable[Iterator[Turn]]) -> None:
-        self.turns = heapq.merge(*lines)
-        self._head: Turn | None = next(self.turns, None)
+        self._turns = heapq.merge(*lines)
+        self._head: Turn | None = next(self._turns, None)
 
     def peek(self, lowest: int) -> Turn | None:
         """See Source."""
         while self._head is not None and self._head.priority < lowest:
-            self._head = next(self.turns, None)
+            self._head = next(self._turns, None)
         return self._head
 
     def take(self) -> Turn:
         """See Source."""
-        head, self._head = self._head, next(self.turns, None)
+        head, self._head = self._head, next(self._turns, None)
         if head is None:
             raise IndexError("no turn is left")
         return head
@@ -53,7 +53,7 @@ class Merged(Source):
     def __iter__(self) -> Iterator[Turn]:
         if self._head is not None:
             yield self._head
-            yield from self.turns
+            yield from self._turns
 
 
 class Urgent(Source):

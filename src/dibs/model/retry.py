@@ -1,65 +1,135 @@
-"""How long to wait before the next attempt: exponential backoff with jitter."""
+"""Whether a failed job is tried again, and when: rules by exception, and a backoff."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 
-from dibs.errors import ConfigurationError
-from dibs.model.times import SECOND, Duration, duration
+from dibs.errors import ConfigurationError, InvalidJobError
+from dibs.model.backoff import Backoff, BackoffFunction
+from dibs.model.job import check_max_attempts
+from dibs.model.times import duration
+
+ErrorRule = type[BaseException] | str
+"""An exception class, or its full name, as in `"requests.exceptions.Timeout"`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """A delay that grows with every failed attempt; made by `Backoff.exponential`.
+@dataclass(frozen=True)
+class Retry:
+    """How often a job is tried, after which errors, and with which delays between.
 
-    The delay after the n-th failure is `base * factor ** (n - 1)`, at most `maximum`, and then
-    lowered by a random share of up to `jitter`, so that jobs that failed together don't come
-    back together ("equal jitter", Marc Brooker, "Exponential Backoff And Jitter", 2015).
+    Args:
+        max_attempts: how often at most, 1 to 1,000,000. Default what `max_attempts=` says beside
+            it, and 5 without that.
+        backoff: the delay between attempts: a Backoff, or a function from the number of failures
+            to seconds or a timedelta. Default exponential, from 15 seconds to an hour.
+        retry_on: exceptions after which it is tried again; any other one buries it at once, with
+            the reason `gave_up`. Default all. Subclasses count.
+        give_up_on: exceptions after which it is buried at once; they win over `retry_on`.
+            Default none.
+
+    Raises:
+        ConfigurationError: something else than these.
+        InvalidJobError: `max_attempts` is out of its range.
+
+    Example:
+        >>> Retry(max_attempts=8, backoff=Backoff.linear(30), give_up_on=[PermissionError])
     """
 
-    base: int = 15 * SECOND
-    """Delay after the first failure, in microseconds."""
-    factor: float = 2.0
-    maximum: int = 3600 * SECOND
-    """Longest delay, in microseconds."""
-    jitter: float = 0.5
-    """Largest share of the delay that chance may take away, 0 to 1."""
+    max_attempts: int | None = None
+    backoff: Backoff | BackoffFunction = field(default_factory=Backoff)
+    retry_on: Iterable[ErrorRule] | None = None
+    give_up_on: Iterable[ErrorRule] = ()
 
-    @classmethod
-    def exponential(
-        cls,
-        base: Duration = 15,
-        factor: float = 2.0,
-        max: Duration = 3600,  # noqa: A002 - the field's word, in the public API
-        jitter: float = 0.5,
-    ) -> Backoff:
-        """Return a backoff that multiplies the delay by `factor` after each failure.
+    def __post_init__(self) -> None:
+        """Check the values; rules become names, which can be stored and compared anywhere."""
+        if self.max_attempts is not None:
+            check_max_attempts(self.max_attempts)
+        if not isinstance(self.backoff, Backoff) and not callable(self.backoff):
+            raise ConfigurationError(
+                f"backoff={self.backoff!r}: expected a Backoff, for example "
+                "Backoff.exponential(base=1), or a function from failures to seconds"
+            )
+        if self.retry_on is not None:
+            object.__setattr__(self, "retry_on", _names(self.retry_on, "retry_on"))
+        object.__setattr__(self, "give_up_on", _names(self.give_up_on, "give_up_on"))
 
-        Args:
-            base: delay after the first failure, seconds or timedelta. Default 15 seconds.
-            factor: growth per failure, at least 1. Default 2.
-            max: longest delay, seconds or timedelta. Default one hour.
-            jitter: largest share of the delay that chance may take away, 0 to 1. Default 0.5.
+    def gives_up(self, errors: Sequence[str]) -> bool:
+        """Return whether an error ends the job; `errors` are its class's names, as `error_names`.
 
-        Raises:
-            ConfigurationError: a value is out of its range.
-
-        Example:
-            >>> Backoff.exponential(base=1, jitter=0).delay(3, Random())
-            4000000
+        Without names it is no handler's exception, as the death of a child process, and no rule
+        is about it.
         """
-        if not 1 <= factor < math.inf:
-            raise ConfigurationError(f"factor={factor!r}: expected a number, at least 1")
-        if not 0 <= jitter <= 1:
-            raise ConfigurationError(f"jitter={jitter!r}: expected a number from 0 to 1")
-        return cls(duration(base, "base"), float(factor), duration(max, "max"), float(jitter))
+        if not errors:
+            return False
+        if any(name in self.give_up_on for name in errors):
+            return True
+        return self.retry_on is not None and not any(name in self.retry_on for name in errors)
 
     def delay(self, failures: int, chance: Random) -> int:
-        """Return the microseconds to wait after the `failures`-th failure (1 is the first)."""
-        try:
-            full = min(self.base * self.factor ** (failures - 1), self.maximum)
-        except OverflowError:
-            full = self.maximum if self.base else 0
-        return round(full * (1 - self.jitter * chance.random()))
+        """Return the microseconds to wait after the `failures`-th failure (1 is the first).
+
+        Raises:
+            Exception: whatever a function of the user's own raises.
+        """
+        if isinstance(self.backoff, Backoff):
+            return self.backoff.delay(failures, chance)
+        return duration(self.backoff(failures), "backoff")
+
+
+def error_names(error: BaseException) -> tuple[str, ...]:
+    """Return the full names of an exception's class and of its bases."""
+    return tuple(map(_name, type(error).__mro__[:-1]))
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _names(rules: object, what: str) -> tuple[str, ...]:
+    found: list[ErrorRule]
+    if isinstance(rules, str | type) or not isinstance(rules, Iterable):
+        raise ConfigurationError(
+            f"{what}={rules!r}: expected a list of exceptions, for example [ConnectionError]"
+        )
+    found = list(rules)
+    return tuple(_checked(rule, what) for rule in found)
+
+
+def _checked(rule: object, what: str) -> str:
+    if isinstance(rule, type) and issubclass(rule, BaseException):
+        return _name(rule)
+    if isinstance(rule, str) and rule and all(part.isidentifier() for part in rule.split(".")):
+        return rule if "." in rule else f"builtins.{rule}"
+    raise ConfigurationError(
+        f"{what} contains {rule!r}: expected an exception class, or its full name as in "
+        "'requests.exceptions.Timeout'"
+    )
+
+
+def retry_to_json(retry: Retry) -> str:
+    """Return a job's own rules as they are stored with it.
+
+    Raises:
+        InvalidJobError: the backoff is a function, which cannot be stored.
+    """
+    if not isinstance(retry.backoff, Backoff):
+        raise InvalidJobError(
+            f"backoff={retry.backoff!r}: a function cannot be stored with a job; give it to "
+            "@app.job(retry=…), or use Backoff.exponential, .fixed or .linear"
+        )
+    on = None if retry.retry_on is None else list(retry.retry_on)
+    return json.dumps([retry.backoff.to_json(), on, list(retry.give_up_on)])
+
+
+@lru_cache(maxsize=256)
+def retry_from_json(text: str) -> Retry | None:
+    """Return the rules that a job carries; None where a later version wrote what can't be read."""
+    try:
+        backoff, on, give_up = json.loads(text)
+        return Retry(None, Backoff.from_json(backoff), on, give_up)
+    except (ValueError, TypeError, ConfigurationError, RecursionError):
+        return None

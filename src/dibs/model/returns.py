@@ -1,10 +1,10 @@
-"""What a handler may return instead of a result, to say what becomes of its job."""
+"""What a handler may return or raise to say what becomes of its job."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dibs.model.times import Duration, duration
+from dibs.model.times import SECOND, Duration, duration, in_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +39,37 @@ class Cancel:
     """
 
     reason: str | None = None
+
+
+class RetryAfter(Exception):
+    """Raise it to fail this attempt and name the delay before the next one.
+
+    It counts as an attempt, and wins over the backoff and the rules of `Retry`. Any other exception
+    with an attribute `retry_after` in seconds, or as a timedelta, names its delay too.
+
+    Args:
+        delay: seconds or a timedelta, from the end of the attempt.
+        message: what went wrong. Default that it was asked to wait.
+
+    Raises:
+        ConfigurationError: `delay` is negative, or neither seconds nor a timedelta.
+
+    Example:
+        >>> if response.status_code == 429:
+        ...     raise RetryAfter(float(response.headers["Retry-After"]))
+    """
+
+    def __init__(self, delay: Duration, message: str | None = None) -> None:
+        """Keep the delay as `retry_after`."""
+        seconds = duration(delay, "delay") / SECOND
+        super().__init__(message or f"asked to be tried again after {in_seconds(seconds)} s")
+        self.retry_after = delay
+
+
+class GiveUp(Exception):
+    """Raise it to bury the job at once, with the reason `gave_up`: no attempt can succeed.
+
+    Example:
+        >>> if customer.deleted:
+        ...     raise GiveUp("the customer is gone")
+    """

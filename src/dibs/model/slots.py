@@ -27,6 +27,28 @@ class Slots:
         }
         self._below = dict.fromkeys(reserve, 0)
 
+    def room(self, priority: int) -> int:
+        """Return how many more jobs of `priority` could start now.
+
+        Example:
+            >>> slots = Slots(10, {10: 2})
+            >>> slots.room(0), slots.room(10)
+            (8, 10)
+        """
+        rooms = [
+            self._most[limit] - below for limit, below in self._below.items() if priority < limit
+        ]
+        return max(0, min([self.free, *rooms]))
+
+    def hold(self, held: Mapping[int, int]) -> None:
+        """Let the jobs that a worker holds, so many of each priority, use slots while some fit.
+
+        The others of them have not started: it claimed ahead.
+        """
+        for priority, count in sorted(held.items(), reverse=True):
+            for _ in range(min(count, self.room(priority))):
+                self.take(priority)
+
     def take(self, priority: int) -> None:
         """Let a job use a slot."""
         self._count(priority, 1)

@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     MOVING = "moving"
     """A live worker is to make it ready, which takes about a second."""
     IN_LINE = "in_line"
-    """Others go first, or all slots are taken."""
+    """Others go first, or all slots are taken or reserved for more urgent jobs."""
     ABOUT_TO_START = "about_to_start"
     """It is ready, and a slot is free for it."""
     RUNNING = "running"
@@ -49,13 +49,20 @@ class Serves(Protocol):
     """A worker, by what it takes."""
 
     @property
-    def queues(self) -> Collection[str]: ...  # noqa: D102
+    def queues(self) -> Collection[str]:
+        """The names of the queues that it serves."""
+
     @property
-    def kinds(self) -> Collection[str]: ...  # noqa: D102
+    def kinds(self) -> Collection[str]:
+        """The kinds that it has handlers of."""
+
     @property
-    def lowest(self) -> int: ...  # noqa: D102
+    def lowest(self) -> int:
+        """The lowest priority that it takes."""
+
     @property
-    def highest(self) -> int: ...  # noqa: D102
+    def highest(self) -> int:
+        """The highest priority that it takes."""
 
 
 def obstacle_at(worker: Serves, queue: str, kind: str, priority: int) -> Verdict | None:
@@ -92,7 +99,7 @@ def judge(
         state: where it stands.
         due: its time has come.
         obstacle: why nobody can run it.
-        next_up: there are more free slots than jobs ahead of it.
+        next_up: there are more slots free for it than jobs ahead of it.
         lost: its worker's lease has run out.
     """
     if state is State.RUNNING:

@@ -16,7 +16,8 @@ from dibs.client.handler import Handler
 from dibs.errors import InvalidArgsError
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
-from dibs.model.returns import Cancel, Snooze
+from dibs.model.retry import error_names
+from dibs.model.returns import Cancel, GiveUp, Snooze
 from dibs.model.times import duration
 from dibs.store.ops.claim import Claimed
 from dibs.telemetry import log_event
@@ -113,8 +114,27 @@ def failed(error: BaseException) -> Failed:
         error_type=type(error).__name__,
         message=storable(message)[:MESSAGE_LIMIT],
         traceback=storable(trace)[-TRACEBACK_LIMIT:],
-        final=DeadReason.INVALID_ARGS if _is_invalid_args(error) else None,
+        final=_final(error),
+        errors=error_names(error),
+        retry_after=_retry_after(error),
     )
+
+
+def _final(error: BaseException) -> DeadReason | None:
+    if isinstance(error, GiveUp):
+        return DeadReason.GAVE_UP
+    return DeadReason.INVALID_ARGS if _is_invalid_args(error) else None
+
+
+def _retry_after(error: BaseException) -> int | None:
+    """Return the delay that an exception names, in microseconds; None where it names none.
+
+    What HTTP clients call so may be anything: a date, a text, a property that raises.
+    """
+    try:
+        return duration(error.retry_after, "retry_after")  # type: ignore[attr-defined]
+    except Exception:
+        return None
 
 
 def _is_invalid_args(error: BaseException) -> bool:

@@ -41,6 +41,8 @@ def decode_outcome(message: bytes) -> Outcome:
     name, fields = json.loads(message)
     if fields.get("final") is not None:
         fields["final"] = DeadReason(fields["final"])
+    if "errors" in fields:
+        fields["errors"] = tuple(fields["errors"])
     outcome: Outcome = _OUTCOMES[name](**fields)
     return outcome
 

@@ -11,11 +11,11 @@ from random import Random
 
 from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, settle
-from dibs.model.lines import Serving, heads_of
-from dibs.model.marks import Marks
+from dibs.model.lines import Serving
+from dibs.model.marks import Marks, heads_of
 from dibs.model.ordering import Credit
 from dibs.model.prefetch import OVERDUE
-from dibs.model.retry import Backoff
+from dibs.model.retry import Retry
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.base import Watch
@@ -200,7 +200,7 @@ class Fetcher(Service):
         held = await self._store.arun(job_held(self._worker))
         lost = [claim for claim in held if (claim.job_id, claim.number) not in known]
         if lost:
-            chance, backoff = Random(), Backoff()
-            back = [settle(claim, Interrupted(), backoff, chance) for claim in lost]
+            chance, retry = Random(), Retry()
+            back = [settle(claim, Interrupted(), retry, chance) for claim in lost]
             await self._store.arun(job_settle(back))
         self._claiming = False

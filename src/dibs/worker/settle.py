@@ -15,6 +15,7 @@ from typing import Any
 
 from dibs.client.handler import Handler
 from dibs.errors import StoreError, StoreUnavailableError
+from dibs.model.backoff import Backoff
 from dibs.model.lifecycle import (
     Bury,
     Failed,
@@ -25,6 +26,7 @@ from dibs.model.lifecycle import (
     Settlement,
     settle,
 )
+from dibs.model.retry import retry_from_json
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed, Key, key_of
@@ -44,7 +46,7 @@ class Settler(Service):
     name = "settle"
 
     def __init__(self, store: Store, handlers: Mapping[str, Handler[..., Any]]) -> None:
-        """Settle in `store`, with the backoff of each handler."""
+        """Settle in `store`, by the rules of each handler."""
         super().__init__()
         self._store = store
         self._handlers = handlers
@@ -55,12 +57,25 @@ class Settler(Service):
 
     def add(self, job: Claimed, outcome: Outcome) -> None:
         """Decide where a job goes, and take it there soon."""
-        settlement = settle(job.ticket, outcome, self._handlers[job.kind].backoff, self._chance)
+        settlement = self._settlement(job, outcome)
         if not isinstance(outcome, Returned):
             _report(job, settlement)
         self._pending[key_of(job)] = (job, settlement)
         self._empty.clear()
         self.poke()
+
+    def _settlement(self, job: Claimed, outcome: Outcome) -> Settlement:
+        own = None if job.retry is None else retry_from_json(job.retry)
+        retry = own or self._handlers[job.kind].retry
+        try:
+            return settle(job.ticket, outcome, retry, self._chance)
+        except Exception as error:
+            log_event(
+                logger, logging.ERROR, "backoff_failed",
+                f"the backoff of {job.kind!r} failed, the default one is used instead: {error}",
+                job_id=job.id, kind=job.kind, error_type=type(error).__name__,
+            )  # fmt: skip
+            return settle(job.ticket, outcome, replace(retry, backoff=Backoff()), self._chance)
 
     def held(self) -> set[Key]:
         """Return every claim that is still to be settled."""
@@ -119,8 +134,7 @@ class Settler(Service):
             job_id=job.id, kind=job.kind, wanted=_verb(settlement),
         )  # fmt: skip
         outcome = Failed("StoreError", f"its end could not be stored: {type(error).__name__}")
-        backoff = self._handlers[job.kind].backoff
-        await self._store.arun(job_settle([settle(job.ticket, outcome, backoff, self._chance)]))
+        await self._store.arun(job_settle([self._settlement(job, outcome)]))
 
 
 def _verb(settlement: Settlement) -> str:

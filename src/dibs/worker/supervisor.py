@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from random import Random
 
 from dibs.errors import ConfigurationError
-from dibs.model.retry import Backoff
+from dibs.model.backoff import Backoff
 from dibs.model.times import SECOND
 from dibs.telemetry import log_event
 from dibs.worker.supervised import Supervised

@@ -125,7 +125,8 @@ class Worker:
         settings = self._client.settings
         settler = Settler(store, handlers)
         serving, concurrency = self._options.serving, self._options.concurrency
-        slots = Slots(concurrency, self._options.reserve)
+        reserve = self._options.reserve
+        slots = Slots(concurrency, reserve)
         dispatcher = Dispatcher(self.id, handlers, slots, settings.max_crashes, settler)
         self._dispatcher = dispatcher
         if self._stopping.is_set():
@@ -133,7 +134,7 @@ class Worker:
         heartbeat = Heartbeat(
             store,
             settings,
-            lambda: worker_beat(self.id, serving, kinds, concurrency, settings.lease),
+            lambda: worker_beat(self.id, serving, kinds, concurrency, reserve, settings.lease),
         )
         fetcher = Fetcher(
             store, self.id, serving, kinds, dispatcher, settler.held, heartbeat.holds,

@@ -19,8 +19,8 @@ PLACES = """
     SELECT job_id, 'dead' FROM dibs_dead UNION ALL
     SELECT id, state FROM dibs_history
 """
-# A rescue that buries leaves the record of an attempt too, which did not fail.
-FAILED = "SELECT job_id, claim FROM dibs_attempts WHERE error_type <> 'WorkerDied'"
+# The outcomes that count against the most attempts of a job.
+FAILED = "SELECT job_id, claim FROM dibs_attempts WHERE outcome IN ('failed', 'timed_out')"
 JOBS = """
     SELECT j.id, j.attempt, j.max_attempts, j.crashes, COALESCE(d.worker, ''), j.claim,
         COALESCE(d.reason, ''), j.args

@@ -35,6 +35,10 @@ class Term:
         """Whether it was told that the job ended under it."""
         return any(end.to in ENDS for end in self.ends)
 
+    def given_up(self, at: int) -> bool:
+        """Whether its holder had settled it before `at`."""
+        return any(end.what is What.SETTLED and end.at < at for end in self.ends)
+
 
 @dataclass(slots=True)
 class Job:
@@ -100,17 +104,22 @@ class Told:
         }[event.what].append(event)
 
     def _attribute(self, event: Event) -> None:
-        """Find the claim under which a handler began: a worker tells of it before it runs it."""
+        """Find the claim under which a handler began: a worker tells of it before it runs it.
+
+        A handler knows its worker and its attempt. Where the worker lost a claim and got the same
+        job again, it may still begin under the claim that it lost.
+        """
         job = self.job(event.job)
         mine = [
             term
-            for term in job.in_turn()
+            for term in reversed(job.in_turn())
             for claimed in term.claimed
             if (claimed.worker, claimed.attempt) == (event.worker, event.attempt)
             and claimed.at <= event.at
         ]
+        free = [term for term in mine if not term.began and not term.given_up(event.at)]
         if mine:
-            mine[-1].began.append(event)
+            (free or mine)[0].began.append(event)
         else:
             job.stray.append(event)
 

@@ -36,6 +36,10 @@ class Claimed(NamedTuple):
     scheduled_at: int
     created_at: int
     started_at: int
+    timeout: int | None
+    """Microseconds; 0 for none, None for that of the kind or queue."""
+    retry: str | None
+    """Its own rules for retries, as JSON; None for those of its kind."""
     rank: int
     """Of two jobs that a worker holds the one of higher rank starts first."""
 
@@ -178,16 +182,9 @@ def job_claim(
     if admit:
         blocked = {**lines_of(serving), "kinds": known, "count": demand.count}
         admitted = (yield Statement("job_admit", blocked))[0][0]
-    # What a head was when it was read does not matter: what is taken is what stands there then.
-    above = serving.above(demand.lowest)
-    heads = min(heads or demand.count, demand.count)
-    while True:
-        front = yield from read_front(above, heads, heads, marks, alone=not admit)
-        owed = {name: (weights, dict(own)) for name, (weights, own) in (credit or {}).items()}
-        turns = front.order(serving, demand, owed)
-        if heads >= demand.count or not front.too_short(turns, heads):
-            break
-        heads = demand.count
+    front, turns, owed = yield from _next_turns(
+        serving, demand, credit or {}, marks, heads, alone=not admit
+    )
     rows: Sequence[Row] = ()
     if turns:
         rows = yield Statement(
@@ -208,6 +205,31 @@ def job_claim(
 def line_fronts(serving: Serving) -> Steps[Front]:
     """Return every line of `serving` with its first job."""
     return (yield from read_front(serving, 1, ALL, alone=True))
+
+
+def _next_turns(
+    serving: Serving,
+    demand: Demand,
+    credit: Credit,
+    marks: Sequence[Mark],
+    heads: int | None,
+    *,
+    alone: bool,
+) -> Generator[Statement, RowList, tuple[Front, list[Turn], Credit]]:
+    """Read the lines, `heads` deep or as deep as need be, and tell whose turn it is.
+
+    Returns what was read, the turns, and what weights owe after them.
+    """
+    # What a head was when it was read does not matter: what is taken is what stands there then.
+    above = serving.above(demand.lowest)
+    heads = min(heads or demand.count, demand.count)
+    while True:
+        front = yield from read_front(above, heads, heads, marks, alone=alone)
+        owed = {name: (weights, dict(own)) for name, (weights, own) in credit.items()}
+        turns = front.order(serving, demand, owed)
+        if heads >= demand.count or not front.too_short(turns, heads):
+            return front, turns, owed
+        heads = demand.count
 
 
 def lines_of(serving: Serving) -> dict[str, Any]:

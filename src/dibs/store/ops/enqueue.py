@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dibs.model.job import NewJob, State
-from dibs.store.statement import Rows, Statement, Steps, operation
+from dibs.store.statement import Row, Rows, Statement, Steps, operation
 
 CHUNK = 10_000
 """Jobs per statement."""
 
-_COLUMNS = ("kind", "queue", "priority", "args", "max_attempts", "scheduled_at", "delay")
+_COLUMNS = (
+    "kind", "queue", "priority", "args", "max_attempts", "scheduled_at", "delay", "timeout", "retry"
+)  # fmt: skip
 
 
 class Stored(NamedTuple):
@@ -36,7 +38,8 @@ def job_enqueue(jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
     return stored
 
 
-def _row(job: NewJob) -> tuple[str, str, int, str, int, int | None, int]:
+def _row(job: NewJob) -> Row:
     return (
-        job.kind, job.queue, job.priority, job.args, job.max_attempts, job.scheduled_at, job.delay
+        job.kind, job.queue, job.priority, job.args, job.max_attempts, job.scheduled_at, job.delay,
+        job.timeout, job.retry,
     )  # fmt: skip

@@ -24,8 +24,8 @@ class Standing:
     now: int
     job: Job
     workers: list[WorkerRecord] = field(default_factory=list)
-    held: dict[str, int] = field(default_factory=dict)
-    """How many jobs each worker holds."""
+    held: dict[str, dict[int, int]] = field(default_factory=dict)
+    """How many jobs of each priority each worker holds."""
     lost: frozenset[str] = frozenset()
     """Workers that hold jobs without a lease."""
     policy: QueuePolicy = STRICT
@@ -55,8 +55,10 @@ def job_standing(job_id: int, most: int) -> Steps[Standing]:
         return Standing(now, job)
     workers = yield from worker_list().steps()
     busy = yield Statement("workers_busy", {})
-    held = {worker: count for worker, count, _ in busy}
-    lost = frozenset(worker for worker, _, alive in busy if not alive)
+    held: dict[str, dict[int, int]] = {}
+    for worker, priority, count, _ in busy:
+        held.setdefault(worker, {})[priority] = count
+    lost = frozenset(worker for worker, *_, alive in busy if not alive)
     if job.state is State.RUNNING:
         return Standing(now, job, workers, held, lost)
     queue = yield from queue_get(job.queue).steps()

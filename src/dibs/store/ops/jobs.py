@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from dibs.errors import JobNotFoundError, JobStateError
-from dibs.model.job import WAITING, Job, State
+from dibs.model.job import WAITING, AttemptOutcome, Job, State
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import policy_from_json
 from dibs.model.times import from_micros
@@ -22,17 +22,24 @@ TRIES = 10
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The record of a failed attempt."""
+    """The record of one attempt."""
 
     attempt: int
+    """Its number; one that does not count, as a snoozed or a released one, shares it with the
+    next."""
+    outcome: AttemptOutcome
     worker: str
     started_at: datetime
-    finished_at: datetime
-    error_type: str
-    error: str
-    traceback: str
+    finished_at: datetime | None = None
+    """None while it runs."""
+    error_type: str | None = None
+    error: str | None = None
+    traceback: str | None = None
+    """Its last 20,000 characters."""
 
 
+_TELLS_LAST = frozenset({State.RUNNING, State.COMPLETED, State.CANCELLED})
+"""The states in which a job's own record tells of its last attempt."""
 _AGES = frozenset({State.READY, State.BLOCKED})
 """The states in which a job gains priority: its time has come, and it waits."""
 
@@ -52,7 +59,8 @@ def _value(text: str) -> Any:
 def _job(row: Row) -> Job:
     (
         id_, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
-        created_at, started_at, finished_at, worker, result, error, reason, policy, now,
+        created_at, started_at, finished_at, worker, result, error, reason, cancelling,
+        policy, now,
     ) = row  # fmt: skip
     return Job(
         id=id_,
@@ -77,6 +85,7 @@ def _job(row: Row) -> Job:
         result=None if result is None else _value(result),
         error=error,
         reason=reason,
+        cancelling=bool(cancelling),
     )
 
 
@@ -99,11 +108,25 @@ def job_get(job_id: int) -> Steps[Job]:
 
 @operation(reads=True)
 def job_attempts(job_id: int) -> Steps[list[Attempt]]:
-    """Return the records of a job's failed attempts, oldest first."""
-    rows = yield Statement("job_attempts", {"id": job_id}, alone=True)
-    return [
-        Attempt(row[0], row[1], from_micros(row[2]), from_micros(row[3]), *row[4:]) for row in rows
-    ]
+    """Return the records of a job's attempts, oldest first.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+    """
+    job = yield from _load(job_id, alone=False)
+    rows = yield Statement("job_attempts", {"id": job_id})
+    found = [_attempt(*row) for row in rows]
+    if job.state in _TELLS_LAST and job.started_at is not None:
+        last = AttemptOutcome(job.state)
+        found.append(Attempt(job.attempt, last, job.worker or "", job.started_at, job.finished_at))
+    return found
+
+
+def _attempt(
+    attempt: int, outcome: str, worker: str, started_at: int, finished_at: int, *error: str | None
+) -> Attempt:
+    times = from_micros(started_at), from_micros(finished_at)
+    return Attempt(attempt, AttemptOutcome(outcome), worker, *times, *error)
 
 
 @operation(reads=True)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from dibs.model.job import State
 from dibs.model.lifecycle import Bury, Failed, Finish, Requeue, Settlement
 from dibs.store.statement import Row, Rows, Statement, Steps, operation
 
 _FINISH = ("job_id", "claim", "state", "result", "reason")
 _REQUEUE = (
-    "job_id", "claim", "delay", "counted", "crashed", "error_type", "error", "traceback"
+    "job_id", "claim", "delay", "counted", "crashed", "outcome", "error_type", "error",
+    "traceback",
 )  # fmt: skip
-_BURY = ("job_id", "claim", "reason", "crashed", "error_type", "error", "traceback")
+_BURY = (
+    "job_id", "claim", "reason", "crashed", "outcome", "error_type", "error", "traceback"
+)  # fmt: skip
 
 
 @operation()
 def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
     """Carry `settlements` out and return the ids of the jobs they moved.
+
+    What would run again, and somebody asked to cancel while it ran, ends as cancelled instead.
 
     An id that is missing had lost its claim: the job was rescued meanwhile, and nothing of the
     late settlement took effect.
@@ -24,9 +30,14 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
     # None, too, takes a statement: runners need one.
     statements = list(_statements(settlements)) or [("job_finish", Rows(_FINISH, []))]
     moved: set[int] = set()
+    alone = len(statements) == 1
     for name, table in statements:
-        rows = yield Statement(name, {"rows": table}, alone=len(statements) == 1)
-        moved.update(row[0] for row in rows)
+        moved.update(row[0] for row in (yield Statement(name, {"rows": table}, alone)))
+        if name == "job_requeue" and (left := [row for row in table.rows if row[0] not in moved]):
+            # Somebody asked meanwhile to cancel them, or their claims are lost, which guards them.
+            ends = [(row[0], row[1], str(State.CANCELLED), None, None) for row in left]
+            rows = yield Statement("job_finish", {"rows": Rows(_FINISH, ends)})
+            moved.update(row[0] for row in rows)
     return moved
 
 
@@ -47,10 +58,12 @@ def _row(settlement: Settlement) -> tuple[str, Row]:
         case Finish(state=state, result=result, reason=reason):
             return "job_finish", (*held, str(state), result, reason)
         case Requeue(delay=delay, counted=counted, crashed=crashed, failure=failure):
-            flags = (int(counted), int(crashed))
-            return "job_requeue", (*held, delay, *flags, *_failure(failure))
+            record = None if settlement.record is None else str(settlement.record)
+            said = (delay, int(counted), int(crashed), record)
+            return "job_requeue", (*held, *said, *_failure(failure))
         case Bury(reason=reason, crashed=crashed, failure=failure):
-            return "job_bury", (*held, str(reason), int(crashed), *_failure(failure))
+            record = str(settlement.record)
+            return "job_bury", (*held, str(reason), int(crashed), record, *_failure(failure))
 
 
 def _failure(failure: Failed | None) -> Row:

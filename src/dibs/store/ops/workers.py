@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
 from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
 from dibs.model.lines import Serving
-from dibs.model.retry import Backoff
+from dibs.model.retry import Retry
 from dibs.model.times import from_micros
 from dibs.store.ops.claim import lines_of
 from dibs.store.ops.settle import job_settle
@@ -33,6 +33,8 @@ class WorkerRecord:
     highest: int
     kinds: tuple[str, ...]
     concurrency: int
+    reserve: Mapping[int, int]
+    """Slots kept for jobs from a priority on."""
     started_at: datetime
     beat_at: datetime
 
@@ -48,7 +50,12 @@ class Rescued:
 
 @operation()
 def worker_beat(
-    worker: str, serving: Serving, kinds: Sequence[str], concurrency: int, lease: int
+    worker: str,
+    serving: Serving,
+    kinds: Sequence[str],
+    concurrency: int,
+    reserve: Mapping[int, int],
+    lease: int,
 ) -> Steps[None]:
     """Keep `worker` alive for `lease` microseconds more; the first beat registers it."""
     yield Statement(
@@ -60,6 +67,7 @@ def worker_beat(
             "highest": serving.highest,
             "kinds": json.dumps(list(kinds)),
             "concurrency": concurrency,
+            "reserve": json.dumps(dict(reserve)),
             "lease": lease,
         },
         alone=True,
@@ -84,10 +92,11 @@ def worker_list() -> Steps[list[WorkerRecord]]:
             highest=highest,
             kinds=tuple(json.loads(kinds)),
             concurrency=concurrency,
+            reserve={int(limit): slots for limit, slots in json.loads(reserve).items()},
             started_at=from_micros(started_at),
             beat_at=from_micros(beat_at),
         )
-        for id_, queues, lowest, highest, kinds, concurrency, started_at, beat_at in rows
+        for id_, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at in rows
     ]
 
 
@@ -137,8 +146,8 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
 
 
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:
-    # Neither backoff nor chance matter to a rescue: the job was not at fault, it goes back.
-    return settle(claim, WorkerLost(crashes, max_crashes), Backoff(), Random(0))
+    # Neither rules nor chance matter to a rescue: the job was not at fault, it goes back.
+    return settle(claim, WorkerLost(crashes, max_crashes), Retry(), Random(0))
 
 
 @operation(reads=True)

@@ -85,7 +85,7 @@ WITH head AS MATERIALIZED (
 )
 SELECT id, kind, queue, priority, args::text,
     CASE WHEN known THEN claim + 1 END, CASE WHEN known THEN attempt + 1 END,
-    max_attempts, crashes, scheduled_at, created_at, :now
+    max_attempts, crashes, scheduled_at, created_at, :now, timeout, retry
 FROM job;
 
 -- name: job_admit

@@ -6,12 +6,16 @@
 WITH input AS (
     SELECT * FROM unnest(
         :jobs_kind::text[], :jobs_queue::text[], :jobs_priority::smallint[], :jobs_args::text[],
-        :jobs_max_attempts::integer[], :jobs_scheduled_at::bigint[], :jobs_delay::bigint[]
+        :jobs_max_attempts::integer[], :jobs_scheduled_at::bigint[], :jobs_delay::bigint[],
+        :jobs_timeout::bigint[], :jobs_retry::text[]
     ) WITH ORDINALITY
-    AS i (kind, queue, priority, args, max_attempts, scheduled_at, delay, n)
+    AS i (kind, queue, priority, args, max_attempts, scheduled_at, delay, timeout, retry, n)
 ), job AS (
-    INSERT INTO dibs_jobs (kind, queue, priority, args, max_attempts, scheduled_at, created_at)
-    SELECT kind, queue, priority, args::json, max_attempts, COALESCE(scheduled_at, :now + delay), :now
+    INSERT INTO dibs_jobs (
+        kind, queue, priority, args, max_attempts, scheduled_at, created_at, timeout, retry
+    )
+    SELECT kind, queue, priority, args::json, max_attempts, COALESCE(scheduled_at, :now + delay),
+        :now, timeout, retry
     FROM input ORDER BY n
     RETURNING id, queue, priority, scheduled_at, created_at
 ), ready AS (

@@ -12,7 +12,8 @@ WITH input AS MATERIALIZED (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
-    RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result, i.reason
+    RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result,
+        COALESCE(i.reason, NULLIF(r.cancel, '')) AS reason
 ), job AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM settled)) RETURNING *
 ), history AS (
@@ -39,19 +40,19 @@ SELECT job_id FROM settled;
 
 -- name: job_requeue
 -- Jobs will run again: after :delay microseconds, or, where it is NULL, from their old place in
--- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; a failed attempt
--- leaves its record.
+-- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; an attempt with an
+-- `outcome` leaves its record. Jobs that somebody wants cancelled are left as they are.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :rows_job_id::bigint[], :rows_claim::integer[], :rows_delay::bigint[],
-        :rows_counted::integer[], :rows_crashed::integer[], :rows_error_type::text[],
-        :rows_error::text[], :rows_traceback::text[]
-    ) AS i (job_id, claim, delay, counted, crashed, error_type, error, traceback)
+        :rows_counted::integer[], :rows_crashed::integer[], :rows_outcome::text[],
+        :rows_error_type::text[], :rows_error::text[], :rows_traceback::text[]
+    ) AS i (job_id, claim, delay, counted, crashed, outcome, error_type, error, traceback)
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
-        AND i.claim = r.claim
-    RETURNING r.*, i.error_type, i.error, i.traceback
+        AND i.claim = r.claim AND r.cancel IS NULL
+    RETURNING r.*, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input: from what was settled the planner expects one row, and would read
     -- the whole batch again for each. The record keeps the claim before the one that ran.
@@ -71,10 +72,11 @@ WITH input AS MATERIALIZED (
     SELECT scheduled_at, id FROM job WHERE scheduled_at > :now
 ), attempt AS (
     INSERT INTO dibs_attempts (
-        job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+        job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error,
+        traceback
     )
-    SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
-    FROM settled WHERE error IS NOT NULL
+    SELECT job_id, claim, attempt, worker, started_at, :now, outcome, error_type, error, traceback
+    FROM settled WHERE outcome IS NOT NULL
 ), counter AS (
     INSERT INTO dibs_counters AS c (
         minute, worker, queue, kind, priority, outcome, count, wait, run
@@ -93,14 +95,14 @@ SELECT job_id FROM settled;
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :rows_job_id::bigint[], :rows_claim::integer[], :rows_reason::text[],
-        :rows_crashed::integer[], :rows_error_type::text[], :rows_error::text[],
-        :rows_traceback::text[]
-    ) AS i (job_id, claim, reason, crashed, error_type, error, traceback)
+        :rows_crashed::integer[], :rows_outcome::text[], :rows_error_type::text[],
+        :rows_error::text[], :rows_traceback::text[]
+    ) AS i (job_id, claim, reason, crashed, outcome, error_type, error, traceback)
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
-    RETURNING r.*, i.reason, i.error_type, i.error, i.traceback
+    RETURNING r.*, i.reason, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input, as in job_requeue.
     UPDATE dibs_jobs AS j
@@ -115,9 +117,10 @@ WITH input AS MATERIALIZED (
     SELECT job_id, reason, worker, started_at, :now FROM settled
 ), attempt AS (
     INSERT INTO dibs_attempts (
-        job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+        job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error,
+        traceback
     )
-    SELECT job_id, claim, attempt, worker, started_at, :now, error_type, error, traceback
+    SELECT job_id, claim, attempt, worker, started_at, :now, outcome, error_type, error, traceback
     FROM settled
 ), counter AS (
     INSERT INTO dibs_counters AS c (
@@ -131,36 +134,3 @@ WITH input AS MATERIALIZED (
     SET count = c.count + excluded.count, run = c.run + excluded.run
 )
 SELECT job_id FROM settled;
-
--- name: job_cancel
--- Cancel a job that waits. Returns its id, or nothing where it does not wait.
-WITH job AS MATERIALIZED (SELECT * FROM dibs_jobs WHERE id = :id),
-ready AS (
-    -- Compared with one row, not joined: a join planned while the table is empty reads it whole.
-    DELETE FROM dibs_ready WHERE (queue, priority, scheduled_at, job_id) = (
-        SELECT queue, priority, scheduled_at, id FROM job
-    ) RETURNING job_id
-), scheduled AS (
-    DELETE FROM dibs_scheduled WHERE (due, job_id) = (SELECT scheduled_at, id FROM job)
-    RETURNING job_id
-), blocked AS (
-    DELETE FROM dibs_blocked WHERE job_id = :id RETURNING job_id
-), waiting AS (
-    SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled
-    UNION ALL SELECT job_id FROM blocked
-), gone AS (
-    DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
-), counter AS (
-    INSERT INTO dibs_counters AS c (
-        minute, worker, queue, kind, priority, outcome, count, wait, run
-    )
-    SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0 FROM gone
-    ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = c.count + 1
-)
-INSERT INTO dibs_history (
-    id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
-    created_at, finished_at, error, reason
-)
-SELECT id, kind, queue, priority, 'cancelled', args, max_attempts, attempt, crashes, scheduled_at,
-    created_at, :now, error, :reason
-FROM gone RETURNING id;

@@ -1,5 +1,38 @@
 -- Differs from SQLite: one statement, which has to find its row while others move it.
 
+-- name: job_cancel
+-- Cancel a job that waits. Returns its id, or nothing where it does not wait.
+WITH job AS MATERIALIZED (SELECT * FROM dibs_jobs WHERE id = :id),
+ready AS (
+    -- Compared with one row, not joined: a join planned while the table is empty reads it whole.
+    DELETE FROM dibs_ready WHERE (queue, priority, scheduled_at, job_id) = (
+        SELECT queue, priority, scheduled_at, id FROM job
+    ) RETURNING job_id
+), scheduled AS (
+    DELETE FROM dibs_scheduled WHERE (due, job_id) = (SELECT scheduled_at, id FROM job)
+    RETURNING job_id
+), blocked AS (
+    DELETE FROM dibs_blocked WHERE job_id = :id RETURNING job_id
+), waiting AS (
+    SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled
+    UNION ALL SELECT job_id FROM blocked
+), gone AS (
+    DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
+), counter AS (
+    INSERT INTO dibs_counters AS c (
+        minute, worker, queue, kind, priority, outcome, count, wait, run
+    )
+    SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0 FROM gone
+    ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = c.count + 1
+)
+INSERT INTO dibs_history (
+    id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, finished_at, error, reason
+)
+SELECT id, kind, queue, priority, 'cancelled', args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, :now, error, :reason
+FROM gone RETURNING id;
+
 -- name: job_reprioritize
 -- Give a job that waits :priority. Returns its id, or nothing where it does not wait, or was moved
 -- while this statement ran: then look again.

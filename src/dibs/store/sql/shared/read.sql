@@ -1,6 +1,6 @@
 -- name: job_attempts
--- The failed attempts of a job, oldest first.
-SELECT attempt, worker, started_at, finished_at, error_type, error, traceback
+-- The recorded attempts of a job, oldest first.
+SELECT attempt, outcome, worker, started_at, finished_at, error_type, error, traceback
 FROM dibs_attempts WHERE job_id = :id ORDER BY claim;
 
 -- name: jobs_page_scheduled

@@ -1,10 +1,10 @@
 -- name: worker_beat
 -- A worker lives until :now + :lease; the first beat registers it.
 INSERT INTO dibs_workers (
-    id, queues, lowest, highest, kinds, concurrency, started_at, beat_at, expires_at
+    id, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at, expires_at
 )
 VALUES (
-    :worker, :queues, :lowest, :highest, :kinds, :concurrency, :now, :now, :now + :lease
+    :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :now, :now, :now + :lease
 )
 ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, expires_at = excluded.expires_at;
 
@@ -18,8 +18,8 @@ DELETE FROM dibs_workers WHERE expires_at < :now - :grace;
 
 -- name: worker_list
 -- Every worker whose lease has not run out.
-SELECT id, queues, lowest, highest, kinds, concurrency, started_at, beat_at FROM dibs_workers
-WHERE expires_at >= :now ORDER BY started_at, id;
+SELECT id, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at
+FROM dibs_workers WHERE expires_at >= :now ORDER BY started_at, id;
 
 -- name: job_due
 -- Microseconds until the next scheduled job is due, negative when overdue, NULL without one.

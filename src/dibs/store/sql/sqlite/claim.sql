@@ -48,7 +48,7 @@ SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:ids))
     AND kind NOT IN (SELECT value FROM json_each(:kinds));
 SELECT j.id, j.kind, j.queue, j.priority, j.args, r.claim, r.attempt,
-    j.max_attempts, j.crashes, j.scheduled_at, j.created_at, :now
+    j.max_attempts, j.crashes, j.scheduled_at, j.created_at, :now, j.timeout, j.retry
 FROM json_each(:ids) AS t
 CROSS JOIN dibs_jobs AS j ON j.id = t.value
 LEFT JOIN dibs_running AS r ON r.job_id = j.id;

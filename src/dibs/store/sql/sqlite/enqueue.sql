@@ -4,11 +4,14 @@
 -- Store jobs; each is ready where its time has come, and scheduled otherwise.
 -- Returns id, scheduled_at, created_at and state of each, in the order given.
 -- keep: ids
-INSERT INTO dibs_jobs (kind, queue, priority, args, max_attempts, scheduled_at, created_at)
+INSERT INTO dibs_jobs (
+    kind, queue, priority, args, max_attempts, scheduled_at, created_at, timeout, retry
+)
 SELECT
     json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
     json_extract(value, '$[3]'), json_extract(value, '$[4]'),
-    COALESCE(json_extract(value, '$[5]'), :now + json_extract(value, '$[6]')), :now
+    COALESCE(json_extract(value, '$[5]'), :now + json_extract(value, '$[6]')), :now,
+    json_extract(value, '$[7]'), json_extract(value, '$[8]')
 FROM json_each(:jobs) WHERE true ORDER BY key
 RETURNING id;
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)

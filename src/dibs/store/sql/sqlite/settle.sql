@@ -13,7 +13,8 @@ INSERT INTO dibs_history (
 )
 SELECT j.id, j.kind, j.queue, j.priority, json_extract(i.value, '$[2]'), j.args, j.max_attempts,
     r.attempt, j.crashes, j.scheduled_at, j.created_at, r.started_at, :now, r.worker,
-    json_extract(i.value, '$[3]'), j.error, json_extract(i.value, '$[4]')
+    json_extract(i.value, '$[3]'), j.error,
+    COALESCE(json_extract(i.value, '$[4]'), NULLIF(r.cancel, ''))
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
@@ -31,29 +32,32 @@ SELECT value FROM json_each(:settled);
 
 -- name: job_requeue
 -- Jobs will run again: after :delay microseconds, or, where it is NULL, from their old place in
--- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; a failed attempt
--- leaves its record.
+-- the line. `counted` and `crashed` (0 or 1) go to the counters of the job; an attempt with an
+-- `outcome` leaves its record. Jobs that somebody wants cancelled are left as they are.
 -- keep: settled
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
-    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND r.cancel IS NULL;
 INSERT INTO dibs_attempts (
-    job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+    job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error, traceback
 )
 SELECT r.job_id, r.claim, r.attempt, r.worker, r.started_at, :now, json_extract(i.value, '$[5]'),
-    json_extract(i.value, '$[6]'), json_extract(i.value, '$[7]')
+    json_extract(i.value, '$[6]'), json_extract(i.value, '$[7]'), json_extract(i.value, '$[8]')
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
-WHERE json_extract(i.value, '$[6]') IS NOT NULL;
+    AND r.cancel IS NULL
+WHERE json_extract(i.value, '$[5]') IS NOT NULL;
 INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
 SELECT :now / 60000000, r.worker, j.queue, j.kind, j.priority, 'failed', COUNT(*), 0,
     SUM(:now - r.started_at)
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND r.cancel IS NULL
 CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
-WHERE json_extract(i.value, '$[6]') IS NOT NULL
+WHERE json_extract(i.value, '$[7]') IS NOT NULL
 GROUP BY r.worker, j.queue, j.kind, j.priority
 ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, run = run + excluded.run;
@@ -64,10 +68,11 @@ SET claim = s.claim, attempt = j.attempt + s.counted, crashes = j.crashes + s.cr
 FROM (
     SELECT r.job_id, r.claim, json_extract(i.value, '$[2]') AS delay,
         json_extract(i.value, '$[3]') AS counted, json_extract(i.value, '$[4]') AS crashed,
-        json_extract(i.value, '$[6]') AS error
+        json_extract(i.value, '$[7]') AS error
     FROM json_each(:rows) AS i
     CROSS JOIN dibs_running AS r
         ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND r.cancel IS NULL
 ) AS s
 WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
@@ -91,10 +96,10 @@ FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
 INSERT INTO dibs_attempts (
-    job_id, claim, attempt, worker, started_at, finished_at, error_type, error, traceback
+    job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error, traceback
 )
 SELECT r.job_id, r.claim, r.attempt, r.worker, r.started_at, :now, json_extract(i.value, '$[4]'),
-    json_extract(i.value, '$[5]'), json_extract(i.value, '$[6]')
+    json_extract(i.value, '$[5]'), json_extract(i.value, '$[6]'), json_extract(i.value, '$[7]')
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
@@ -112,7 +117,7 @@ SET claim = s.claim, error = s.error, crashes = j.crashes + s.crashed,
     attempt = j.attempt + (s.crashed = 0)
 FROM (
     SELECT r.job_id, r.claim, json_extract(i.value, '$[3]') AS crashed,
-        json_extract(i.value, '$[5]') AS error
+        json_extract(i.value, '$[6]') AS error
     FROM json_each(:rows) AS i
     CROSS JOIN dibs_running AS r
         ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
@@ -120,31 +125,3 @@ FROM (
 WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
 SELECT value FROM json_each(:settled);
-
--- name: job_cancel
--- Cancel a job that waits. Returns its id, or nothing where it does not wait.
--- keep: waiting
-SELECT job_id FROM dibs_ready WHERE job_id = :id
-UNION ALL
-SELECT j.id FROM dibs_jobs AS j
-JOIN dibs_scheduled AS s ON s.due = j.scheduled_at AND s.job_id = j.id WHERE j.id = :id
-UNION ALL
-SELECT job_id FROM dibs_blocked WHERE job_id = :id;
-INSERT INTO dibs_history (
-    id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
-    created_at, finished_at, error, reason
-)
-SELECT id, kind, queue, priority, 'cancelled', args, max_attempts, attempt, crashes, scheduled_at,
-    created_at, :now, error, :reason
-FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
-INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
-SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0
-FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
-ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = count + 1;
-DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
-DELETE FROM dibs_scheduled WHERE (due, job_id) = (
-    SELECT scheduled_at, id FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
-);
-DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:waiting));
-DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
-SELECT value FROM json_each(:waiting);

@@ -1,5 +1,33 @@
 -- Differs from PostgreSQL: several statements, the first of which says where the job waits.
 
+-- name: job_cancel
+-- Cancel a job that waits. Returns its id, or nothing where it does not wait.
+-- keep: waiting
+SELECT job_id FROM dibs_ready WHERE job_id = :id
+UNION ALL
+SELECT j.id FROM dibs_jobs AS j
+JOIN dibs_scheduled AS s ON s.due = j.scheduled_at AND s.job_id = j.id WHERE j.id = :id
+UNION ALL
+SELECT job_id FROM dibs_blocked WHERE job_id = :id;
+INSERT INTO dibs_history (
+    id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, finished_at, error, reason
+)
+SELECT id, kind, queue, priority, 'cancelled', args, max_attempts, attempt, crashes, scheduled_at,
+    created_at, :now, error, :reason
+FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
+INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
+SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0
+FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
+ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = count + 1;
+DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
+DELETE FROM dibs_scheduled WHERE (due, job_id) = (
+    SELECT scheduled_at, id FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
+);
+DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:waiting));
+DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
+SELECT value FROM json_each(:waiting);
+
 -- name: job_reprioritize
 -- Give a job that waits :priority. Returns its id, or nothing where it does not wait.
 -- keep: waiting
