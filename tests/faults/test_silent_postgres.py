@@ -88,6 +88,30 @@ def test_every_connection_of_a_worker_is_given_up(impatient: None, proxy: Proxy)
     app.close()
 
 
+def test_one_that_vanished_in_a_transaction_locks_nothing_for_long(
+    impatient: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+):
+    sooner = [
+        setting.replace(f"'{postgres_driver.IDLE_SECONDS}s'", "'1s'")
+        for setting in postgres_driver.WORKER_SETTINGS
+    ]
+    assert sooner != list(postgres_driver.WORKER_SETTINGS)
+    monkeypatch.setattr(postgres_driver, "WORKER_SETTINGS", sooner)
+    app = Dibs(f"{proxy.url}?connect_timeout=2")
+
+    @app.job
+    async def nothing() -> None: ...
+
+    job = nothing.enqueue()
+    # A worker's first claim looks for blocked jobs too, so it is a transaction of several.
+    proxy.trap(b"INSERT INTO dibs_running", after=True)
+    with working(app):
+        eventually(lambda: proxy.trapped, "the claim, whose COMMIT is never heard")
+        assert app.jobs.get(job.id).state is State.READY
+        eventually(lambda: app.jobs.get(job.id).state is State.COMPLETED, "the next claim")
+    app.close()
+
+
 def test_a_claim_that_is_carried_out_late_is_given_back(impatient: None, proxy: Proxy):
     """Its worker had given it up, and had looked for what it holds before it came."""
     app = Dibs(f"{proxy.url}?connect_timeout=2", lease=600)

@@ -72,7 +72,7 @@ class Proxy:
         self._links: set[Link] = set()
         self._changed = threading.Condition()
         self._delay = 0.0
-        self._trap = b""
+        self._trap, self._after = b"", False
         self._held = self._deaf = self._closed = False
         self._start(self._accept)
 
@@ -110,11 +110,11 @@ class Proxy:
         """Keep from now on what comes in, in both directions, until `heal`."""
         self._set(held=True)
 
-    def trap(self, words: bytes) -> None:
-        """Hold the next connection that says these words, and no other."""
+    def trap(self, words: bytes, *, after: bool = False) -> None:
+        """Hold the next connection that says these words, and no other; `after` they passed."""
         with self._changed:
             self.faults += 1
-            self._trap = words
+            self._trap, self._after = words, after
 
     @property
     def trapped(self) -> bool:
@@ -212,6 +212,8 @@ class Proxy:
         with self._changed:
             if self._trap and self._trap in data:
                 link.held, self._trap = True, b""
+                if self._after:
+                    return True
             self._changed.wait_for(lambda: not (self._held or link.held) or self._closed)
             delay = self._delay
         if delay:

@@ -29,6 +29,9 @@ POOL_SIZE = {Role.PRODUCER: 10, Role.WORKER: 4}
 ANSWER_SECONDS = {Role.PRODUCER: 60.0, Role.WORKER: 30.0}
 """How long a connection waits for an answer, where an operation does not say."""
 
+IDLE_SECONDS = 10
+"""How long a worker's transaction may wait for its next statement."""
+
 WORKER_SETTINGS = (
     # The claim is compiled by JIT for 200 ms at every execution where costs are overestimated.
     "SET jit = off",
@@ -43,6 +46,12 @@ WORKER_SETTINGS = (
     # that no answer came.
     "SET statement_timeout = '25s'",
     "SET lock_timeout = '20s'",
+    # One that vanished in the middle of a transaction must not keep what it locked: the server
+    # would notice after two hours, and meanwhile nobody could claim, settle or rescue those jobs.
+    f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'",
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
 )
 
 Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
