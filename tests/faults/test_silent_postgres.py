@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -73,18 +74,27 @@ def test_a_producer_is_told(impatient: None, proxy: Proxy, mode: str):
         enqueue_in_line() if mode == "sync" else asyncio.run(enqueue())
 
 
-def test_every_connection_of_a_worker_is_given_up(impatient: None, proxy: Proxy):
-    """Loops, heartbeat and watch: each finds out by itself, and opens a new one."""
+def test_every_part_of_a_worker_finds_another_connection(impatient: None, proxy: Proxy):
+    """Loops, heartbeat and watch: each finds out by itself."""
     app = Dibs(f"{proxy.url}?connect_timeout=2", heartbeat=0.2, lease=3)
-    app.job(recorder.record.function)
-    with working(app) as worker:
-        worker.started.wait()
+    ran: list[int] = []
+
+    @app.job
+    async def note(n: int) -> None:
+        ran.append(n)
+
+    with working(app, poll=60):
+        note.enqueue(1)
+        eventually(lambda: ran == [1], "the worker at work")
         proxy.deafen()
         assert proxy.deafened > 2
         proxy.heal()
         [(before,)] = query(proxy.server_url, BEATS)
         eventually(lambda: query(proxy.server_url, BEATS) > [(before,)], "a heartbeat")
-        eventually(lambda: not proxy.deafened, "the end of every deaf connection")
+        with closing(Dibs(proxy.server_url)) as direct:
+            direct.enqueue("note", {"n": 2})
+        eventually(lambda: ran == [1, 2], "the job that it was told of")  # long before its poll
+        eventually(lambda: not app.stats().states[State.RUNNING], "its end")
     app.close()
 
 

@@ -66,6 +66,8 @@ class Told:
         self.killed: set[str] = set()
         self.cut: set[str] = set()
         self._doubts: set[str] = set()
+        self.doubtful_claims: list[Event] = []
+        """What they took, they may have kept locked until the database found out."""
         began = []
         for event in sorted(history.events, key=lambda event: event.at):
             match event.what:
@@ -79,6 +81,8 @@ class Told:
                     began.append(event)
                 case What.DOUBTFUL if not event.job:
                     self._doubts.add(event.to)
+                    if event.to == "job_claim":
+                        self.doubtful_claims.append(event)
                 case What.LEFT | What.FAULT | What.MENDED:
                     pass
                 case _:
