@@ -131,15 +131,16 @@ class Worker:
         self._dispatcher = dispatcher
         if self._stopping.is_set():
             dispatcher.close()
-        fetcher = Fetcher(
-            store, self.id, serving, kinds, dispatcher, settler.held, self._options.poll
-        )
-        dispatcher.on_room = fetcher.poke
         heartbeat = Heartbeat(
             store,
             settings,
             lambda: worker_beat(self.id, serving, kinds, concurrency, reserve, settings.lease),
         )
+        fetcher = Fetcher(
+            store, self.id, serving, kinds, dispatcher, settler.held, heartbeat.holds,
+            self._options.poll,
+        )  # fmt: skip
+        dispatcher.on_room = fetcher.poke
         promote = Promote(store, fetcher.nudge)
         rescue = Rescue(store, settings, fetcher.nudge)
         stalls = Stalls(store, serving, settings)
