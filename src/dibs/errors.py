@@ -9,6 +9,7 @@
     │   └── UnknownKindError          no handler is registered under this kind
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
+    ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
     └── StoreError                the database refused or could not be reached
         └── StoreUnavailableError     it may well work again later
 
@@ -92,6 +93,15 @@ class JobStateError(DibsError):
         )
         self.job_id = job_id
         self.state = state
+
+
+class StopRequestedError(DibsError):
+    """The attempt that runs shall stop: it was cancelled, its time is up, or its worker stops."""
+
+    def __init__(self, reason: str) -> None:
+        """Say why it shall."""
+        super().__init__(f"this attempt shall stop: {reason}")
+        self.reason = reason
 
 
 class StoreError(DibsError):

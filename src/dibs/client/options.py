@@ -9,11 +9,8 @@ from typing import TypedDict
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import NewJob, Priority, check_max_attempts, check_name, check_priority
 from dibs.model.retry import Retry, retry_to_json
+from dibs.model.timeouts import NO_TIMEOUT, SHORTEST_TIMEOUT
 from dibs.model.times import Duration, duration, to_micros
-
-NO_TIMEOUT = 0
-SHORTEST_TIMEOUT = 0.001
-"""Seconds."""
 
 
 class Overrides(TypedDict, total=False):
