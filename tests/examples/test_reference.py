@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Dibs, Explanation, Verdict, errors
+from dibs import Aging, Backoff, Dibs, Explanation, Unique, Verdict, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -33,6 +33,7 @@ CALLS = {
     "`Dibs(…)`": Dibs,
     "`@app.job(…)`": Dibs.job,
     "`Backoff.exponential(…)`": Backoff.exponential,
+    "`Unique(…)`": Unique,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
     "`app.worker(…)`": Dibs.worker,
