@@ -40,8 +40,14 @@ from dibs.model.unique import Unique
 @json_option
 @click.pass_obj
 def enqueue(
-    target: Target, /, kind: str, args: dict[str, Any], as_json: bool, unique: bool | None,
-    unique_key: str | None, **options: Any
+    target: Target,
+    /,
+    kind: str,
+    args: dict[str, Any],
+    as_json: bool,
+    unique: bool | None,
+    unique_key: str | None,
+    **options: Any,
 ) -> None:
     """Store a job of KIND with args from a JSON object.
 
