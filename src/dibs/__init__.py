@@ -6,6 +6,7 @@ from dibs.client.handler import Handler
 from dibs.errors import (
     ConfigurationError,
     DibsError,
+    DuplicateJobError,
     InvalidArgsError,
     InvalidJobError,
     JobNotFoundError,
@@ -25,6 +26,7 @@ from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
 from dibs.model.queues import QueuePolicy
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
+from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
@@ -38,6 +40,7 @@ __all__ = [
     "DeadReason",
     "Dibs",
     "DibsError",
+    "DuplicateJobError",
     "Explanation",
     "GiveUp",
     "Handler",
@@ -60,6 +63,7 @@ __all__ = [
     "StopRequestedError",
     "StoreError",
     "StoreUnavailableError",
+    "Unique",
     "UnknownKindError",
     "Verdict",
     "Worker",

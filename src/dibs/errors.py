@@ -6,7 +6,8 @@
     │   └── SchemaError               the tables are missing, older or newer than this code
     ├── InvalidJobError           a job that must not be stored; nothing was stored
     │   ├── InvalidArgsError          args don't fit the handler's annotations, or are too large
-    │   └── UnknownKindError          no handler is registered under this kind
+    │   ├── UnknownKindError          no handler is registered under this kind
+    │   └── DuplicateJobError         another job holds its key
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
     ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
@@ -72,6 +73,18 @@ class UnknownKindError(InvalidJobError, LookupError):
     def __str__(self) -> str:
         """Show the message itself: LookupError's subclasses may quote it."""
         return str(self.args[0])
+
+
+class DuplicateJobError(InvalidJobError):
+    """Another job holds the key of a job, and is not to be returned or can't be replaced."""
+
+    def __init__(self, key: str, job_id: int | None, state: str, advice: str) -> None:
+        """Name the `key`, and the job that holds it, None for one of the same enqueue."""
+        holder = "another job of the same enqueue" if job_id is None else f"job {job_id} ({state})"
+        super().__init__(f"the key {key!r} is held by {holder}; {advice}")
+        self.key = key
+        self.job_id = job_id
+        self.state = state
 
 
 class JobNotFoundError(DibsError, LookupError):
