@@ -9,6 +9,7 @@
     │   └── UnknownKindError          no handler is registered under this kind
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
+    ├── KeyInUseError             a job that waits or runs holds the unique key of this one
     └── StoreError                the database refused or could not be reached
         └── StoreUnavailableError     it may well work again later
 
@@ -92,6 +93,22 @@ class JobStateError(DibsError):
         )
         self.job_id = job_id
         self.state = state
+
+
+class KeyInUseError(DibsError):
+    """A dead letter cannot be replayed: another job holds its unique key."""
+
+    def __init__(self, job_id: int, holder: int | None) -> None:
+        """Name the dead letter, and the job that holds its key, if it still does."""
+        by = (
+            "was held until this moment: try again"
+            if holder is None
+            else f"is held by job {holder}"
+        )
+        wait = "" if holder is None else "; replay it when that one has ended, or purge it"
+        super().__init__(f"cannot replay job {job_id}: its unique key {by}{wait}")
+        self.job_id = job_id
+        self.holder = holder
 
 
 class StoreError(DibsError):

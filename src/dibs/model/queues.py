@@ -1,4 +1,4 @@
-"""The policy of a queue: how its lines stand to each other."""
+"""The policy of a queue: how its lines stand to each other, and how long it keeps what ended."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
 from dibs.model.job import check_priority
+from dibs.model.retention import Retention
 from dibs.model.shares import check_weight
 from dibs.model.times import SECOND
 
@@ -35,12 +36,18 @@ class Weights(dict[int, int]):
 
 @dataclass(frozen=True)
 class QueuePolicy:
-    """How the lines of a queue take turns; without aging and weights strictly by priority."""
+    """How the lines of a queue take turns; without aging and weights strictly by priority.
+
+    And how long the queue keeps what ended.
+    """
 
     aging: Aging | None = None
     """How waiting jobs gain priority. Default not at all."""
     weights: Mapping[int, int] = field(default_factory=dict)
     """The share of each level: a priority and all above it, up to the next one. Default none."""
+
+    retention: Retention | None = None
+    """How long its ended jobs are kept. Default until somebody purges them."""
 
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""
@@ -49,7 +56,8 @@ class QueuePolicy:
         """Check the values.
 
         Raises:
-            ConfigurationError: something else than an Aging, or a weight out of its range.
+            ConfigurationError: something else than an Aging or a Retention, or a weight out of its
+                range.
             InvalidJobError: a level that is no priority.
         """
         if self.aging is not None and not isinstance(self.aging, Aging):
@@ -60,6 +68,11 @@ class QueuePolicy:
             raise ConfigurationError(
                 f"weights={self.weights!r}: expected weights by priority, for example "
                 "{20: 8, 10: 4, 0: 1}"
+            )
+        if self.retention is not None and not isinstance(self.retention, Retention):
+            raise ConfigurationError(
+                f"retention={self.retention!r}: expected a Retention, for example "
+                "Retention(dead=timedelta(days=30))"
             )
         checked = {
             check_priority(level): check_weight(f"weights[{level:d}]", weight)
@@ -81,7 +94,8 @@ class QueuePolicy:
             words.append(f"weights {shares}")
         if self.unreadable is not None:
             words.append(f"strict, for its policy cannot be read: {self.unreadable!r}")
-        return "; ".join(words) or "strict"
+        order = "; ".join(words) or "strict"
+        return order if self.retention is None else f"{order}; {self.retention}"
 
     @property
     def strict(self) -> bool:
@@ -117,6 +131,8 @@ def policy_to_json(policy: QueuePolicy) -> str:
         }
     if policy.weights:
         value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
+    if policy.retention is not None and (kept := policy.retention.dead_micros) is not None:
+        value["retention"] = {"dead": kept / SECOND}
     return json.dumps(value)
 
 
@@ -133,7 +149,12 @@ def policy_from_json(text: str | None) -> QueuePolicy:
         value = json.loads(text)
         aging = value.pop("aging", None)
         weights = {int(level): weight for level, weight in value.pop("weights", {}).items()}
-        policy = QueuePolicy(None if aging is None else Aging(**aging), weights)
+        retention = value.pop("retention", None)
+        policy = QueuePolicy(
+            None if aging is None else Aging(**aging),
+            weights,
+            None if retention is None else Retention(**retention),
+        )
     except (DibsError, ValueError, TypeError, AttributeError, RecursionError):
         return QueuePolicy(unreadable=text)
     return QueuePolicy(unreadable=text) if value else policy
