@@ -18,6 +18,7 @@ from dibs.client.client import Client
 from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.promote import Promote
+from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
 from dibs.services.stalls import Stalls
 from dibs.store import Role, Store, open_store
@@ -48,10 +49,11 @@ class _Pipeline:
     promote: Promote
     rescue: Rescue
     stalls: Stalls
+    prune: Prune
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, self.rescue, self.stalls)
+        return (self.settler, self.fetcher, self.promote, self.rescue, self.stalls, self.prune)
 
 
 class Worker:
@@ -143,7 +145,9 @@ class Worker:
         promote = Promote(store, fetcher.nudge)
         rescue = Rescue(store, settings, fetcher.nudge)
         stalls = Stalls(store, serving, settings)
-        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, rescue, stalls)
+        return _Pipeline(
+            store, heartbeat, dispatcher, fetcher, settler, promote, rescue, stalls, Prune(store)
+        )
 
     async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()

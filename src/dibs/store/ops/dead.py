@@ -57,15 +57,21 @@ class Changed:
 # --- Reading --------------------------------------------------------------------------------
 
 
+def _times(chosen: DeadFilter) -> tuple[int, int]:
+    """Return from when on, and before when, the letters died that are meant."""
+    after, before = chosen.died_after, chosen.died_before
+    return (
+        -EVER if after is None else to_micros(after, "died_after"),
+        EVER if before is None else to_micros(before, "died_before"),
+    )
+
+
 def _params(chosen: DeadFilter) -> dict[str, Any]:
-    before, after = chosen.died_before, chosen.died_after
     return {
         "kind": chosen.kind,
         "queue": chosen.queue,
         "reason": None if chosen.reason is None else str(chosen.reason),
         "error": None if chosen.error is None else chosen.error.translate(ASCII_LOWER),
-        "died_before": EVER if before is None else to_micros(before, "died_before"),
-        "died_after": -EVER if after is None else to_micros(after, "died_after"),
         "reviewed": None if chosen.reviewed is None else int(chosen.reviewed),
     }
 
@@ -73,7 +79,9 @@ def _params(chosen: DeadFilter) -> dict[str, Any]:
 @operation(reads=True)
 def dead_list(chosen: DeadFilter, limit: int, before: Cursor = END) -> Steps[list[DeadLetter]]:
     """Return up to `limit` dead letters that match, the latest first, from behind `before`."""
-    place = {"before_at": before[0], "before_id": before[1], "limit": limit}
+    earliest, end = _times(chosen)
+    at, id_ = min(before, (end, 0))
+    place = {"before_at": at, "before_id": id_, "died_after": earliest, "limit": limit}
     rows = yield Statement("dead_page", _params(chosen) | place)
     ids = [row[0] for row in rows]
     jobs = yield from read_jobs(ids)
@@ -85,7 +93,9 @@ def dead_list(chosen: DeadFilter, limit: int, before: Cursor = END) -> Steps[lis
 @operation(reads=True)
 def dead_count(chosen: DeadFilter) -> Steps[int]:
     """Return how many dead letters match."""
-    count: int = (yield Statement("dead_count", _params(chosen), alone=True))[0][0]
+    earliest, end = _times(chosen)
+    times = {"died_after": earliest, "died_before": end}
+    count: int = (yield Statement("dead_count", _params(chosen) | times, alone=True))[0][0]
     return count
 
 
@@ -140,7 +150,9 @@ def dead_find(chosen: DeadFilter, after: Cursor, until: int) -> Steps[Page]:
 
     It looks at the same number of letters, whatever matches.
     """
-    place = {"after_at": after[0], "after_id": after[1], "until": until, "count": BATCH}
+    earliest, before = _times(chosen)
+    at, id_ = max(after, (earliest, 0))
+    place = {"after_at": at, "after_id": id_, "until": min(until, before - 1), "count": BATCH}
     rows = yield Statement("dead_find", _params(chosen) | place, alone=True)
     ids = [job_id for _, job_id, matches in rows if matches]
     return Page(ids, rows[-1][:2] if rows else after, len(rows) < BATCH)

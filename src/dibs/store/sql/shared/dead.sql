@@ -7,7 +7,7 @@ WHERE (died_at, job_id) < (:before_at, :before_id)
     AND (CAST(:queue AS TEXT) IS NULL OR queue = :queue)
     AND (CAST(:reason AS TEXT) IS NULL OR reason = :reason)
     AND (CAST(:error AS TEXT) IS NULL OR replace(error, :error, '') <> error)
-    AND died_at >= :died_after AND died_at < :died_before
+    AND died_at >= :died_after
     AND (CAST(:reviewed AS INTEGER) IS NULL OR (reviewed_at IS NOT NULL) = (:reviewed = 1))
 ORDER BY died_at DESC, job_id DESC LIMIT :limit;
 
@@ -24,20 +24,17 @@ WHERE (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
 -- name: dead_find
 -- The next :count dead letters behind (:after_at, :after_id), the oldest first, up to those that
 -- died at :until. Returns died_at and job_id of each, and 1 where it matches.
-SELECT l.died_at, l.job_id, CASE WHEN
-    (CAST(:kind AS TEXT) IS NULL OR l.kind = :kind)
-    AND (CAST(:queue AS TEXT) IS NULL OR l.queue = :queue)
-    AND (CAST(:reason AS TEXT) IS NULL OR l.reason = :reason)
-    AND (CAST(:error AS TEXT) IS NULL OR replace(l.error, :error, '') <> l.error)
-    AND l.died_at >= :died_after AND l.died_at < :died_before
-    AND (CAST(:reviewed AS INTEGER) IS NULL OR (l.reviewed_at IS NOT NULL) = (:reviewed = 1))
+-- What does not match is returned too, so that it always looks at the same number of letters.
+SELECT died_at, job_id, CASE WHEN
+    (CAST(:kind AS TEXT) IS NULL OR kind = :kind)
+    AND (CAST(:queue AS TEXT) IS NULL OR queue = :queue)
+    AND (CAST(:reason AS TEXT) IS NULL OR reason = :reason)
+    AND (CAST(:error AS TEXT) IS NULL OR replace(error, :error, '') <> error)
+    AND (CAST(:reviewed AS INTEGER) IS NULL OR (reviewed_at IS NOT NULL) = (:reviewed = 1))
     THEN 1 ELSE 0 END
-FROM (
-    SELECT job_id FROM dibs_dead
-    WHERE (died_at, job_id) > (:after_at, :after_id) AND died_at <= :until
-    ORDER BY died_at, job_id LIMIT :count
-) AS next JOIN dibs_letters AS l ON l.job_id = next.job_id
-ORDER BY l.died_at, l.job_id;
+FROM dibs_letters
+WHERE (died_at, job_id) > (:after_at, :after_id) AND died_at <= :until
+ORDER BY died_at, job_id LIMIT :count;
 
 -- name: dead_latest
 -- When the latest dead letter died, or NULL without one, and the time.
