@@ -19,6 +19,7 @@ from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.cancels import Cancels
 from dibs.services.promote import Promote
+from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
 from dibs.services.stalls import Stalls
 from dibs.store import Role, Store, open_store
@@ -169,6 +170,7 @@ class Worker:
             Rescue(store, settings, fetcher.nudge),
             Stalls(store, serving, settings),
             Cancels(store, self.id, lambda: not dispatcher.idle, dispatcher.call_off),
+            Prune(store),
             recycling,
         )
         promote = Promote(store, fetcher.nudge)
