@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dibs import Backoff, Dibs, JobContext, Retry
+from dibs.store import Role, postgres_driver
 from dibs.telemetry import configure_logging
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
@@ -157,6 +158,8 @@ async def record_and_fail(ctx: JobContext) -> None:
 
 def main() -> None:
     configure_logging("json", logging.DEBUG if OPTIONS.get("debug") else logging.INFO)
+    if "answer_within" in OPTIONS:  # of 30 seconds, which is long for a test
+        postgres_driver.ANSWER_SECONDS[Role.WORKER] = OPTIONS["answer_within"]
     if OPTIONS.get("tell"):
         # Only here: the log of histories reads what the handlers above write.
         from tests.support.history.log import Log

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from dibs.client.handler import Handler
@@ -94,7 +95,11 @@ class Settler(Service):
         if self._stuck and now >= self._try_stuck_at:
             self._pending |= self._stuck
             self._stuck.clear()
-        if batch := list(self._pending.values())[:BATCH]:
+        # One end of each job, for what the database answers is which jobs were moved.
+        first: dict[int, Key] = {}
+        for key in islice(self._pending, BATCH):
+            first.setdefault(key[0], key)
+        if batch := [self._pending[key] for key in first.values()]:
             await self._flush(batch)
         if self._pending:
             return 0.0

@@ -33,6 +33,8 @@ class What(StrEnum):
     """A worker died: what it did last, it may have told nobody."""
     CUT = "cut"
     """From now on a worker may lose its lease while it lives; without a worker, any of them."""
+    MENDED = "mended"
+    """What was done to the system is over; with a worker, as far as that is concerned."""
     FAULT = "fault"
     """Anything else that was done to the system."""
 

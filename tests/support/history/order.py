@@ -21,13 +21,23 @@ def passed_over(told: Told) -> Iterator[Violation]:
         before: list[Event] = []  # those that stand ahead, by the time of their claims
         for claimed in line:
             for ahead in before[bisect_right(before, claimed.at, key=_asked) :]:
-                if any(a.at + SWEEP < claimed.asked for a in told.jobs[ahead.job].acknowledged):
+                if any(
+                    a.at + SWEEP < claimed.asked and not _locked(a, claimed, told)
+                    for a in told.jobs[ahead.job].acknowledged
+                ):
                     yield Violation(
                         Rule.ORDER, ahead.job,
                         f"was passed over: {claimed.worker} took job {claimed.job}, which stood "
                         f"behind it in line {claimed.line}",
                     )  # fmt: skip
             insort(before, claimed, key=_asked)
+
+
+def _locked(acknowledged: Event, passing: Event, told: Told) -> bool:
+    """Return whether a job may have been held by a claim that nobody knows the end of."""
+    return any(
+        acknowledged.asked < claim.at and claim.asked < passing.at for claim in told.doubtful_claims
+    )
 
 
 def _asked(claimed: Event) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from tests.support.history.check import check
@@ -34,8 +34,9 @@ class Report:
     """Jobs whose handler began again rightly: a claim was lost, or an attempt failed."""
     recovery: float | None = None
     """The longest time in seconds between a fault and the moment when work went on: the next job
-    that was completed, and the rescue of all that a killed worker held, whichever came last. None
-    where the scenario has no moments of faults."""
+    that was completed, and the rescue of all that a killed worker held, whichever came last. Where
+    faults last, it counts from their end, until the worker concerned completed a job. None where
+    the scenario has no moments of faults."""
     seed: int | None = None
     violations: tuple[Violation, ...] = field(default=(), repr=False)
 
@@ -69,17 +70,24 @@ def summarize(scenario: str, engine: str, history: History, seed: int | None = N
 
 def longest_recovery(history: History) -> float | None:
     """Return `Report.recovery` of a history."""
-    done = sorted(e.at for e in history.events if (e.what, e.to) == (What.SETTLED, "completed"))
+    done: dict[str, list[int]] = defaultdict(list)
+    for event in sorted(history.events, key=lambda event: event.at):
+        if (event.what, event.to) == (What.SETTLED, "completed"):
+            done[event.worker].append(event.at)
+            done[""].append(event.at)
     rescued: dict[str, int] = {}
     for event in history.events:
         if event.what is What.RESCUED:
             rescued[event.worker] = max(event.at, rescued.get(event.worker, 0))
     longest = None
+    last = any(event.what is What.MENDED for event in history.events)
+    starts = {What.MENDED, What.KILLED} if last else FAULTS
     for fault in history.events:
-        if fault.what not in FAULTS:
+        if fault.what not in starts:
             continue
-        place = bisect_right(done, fault.at)
-        again = [done[place]] if place < len(done) else []
+        ends = done[fault.worker if fault.what is What.MENDED else ""]
+        place = bisect_right(ends, fault.at)
+        again = [ends[place]] if place < len(ends) else []
         if fault.what is What.KILLED and fault.worker in rescued:
             again.append(rescued[fault.worker])
         if again:

@@ -66,6 +66,8 @@ class Told:
         self.killed: set[str] = set()
         self.cut: set[str] = set()
         self._doubts: set[str] = set()
+        self.doubtful_claims: list[Event] = []
+        """What they took, they may have kept locked until the database found out."""
         began = []
         for event in sorted(history.events, key=lambda event: event.at):
             match event.what:
@@ -79,7 +81,9 @@ class Told:
                     began.append(event)
                 case What.DOUBTFUL if not event.job:
                     self._doubts.add(event.to)
-                case What.LEFT | What.FAULT:
+                    if event.to == "job_claim":
+                        self.doubtful_claims.append(event)
+                case What.LEFT | What.FAULT | What.MENDED:
                     pass
                 case _:
                     self._sort_in(event)
@@ -115,7 +119,7 @@ class Told:
             for term in reversed(job.in_turn())
             for claimed in term.claimed
             if (claimed.worker, claimed.attempt) == (event.worker, event.attempt)
-            and claimed.asked <= event.at
+            and claimed.at <= event.at
         ]
         free = [term for term in mine if not term.began and not term.given_up(event.at)]
         if mine:
