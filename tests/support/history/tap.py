@@ -64,9 +64,14 @@ def _claimed(worker: str, found: Found, _: str, asked: int) -> Iterator[Event]:
 def _settled(
     settlements: list[Settlement], moved: set[int], worker: str, asked: int
 ) -> Iterator[Event]:
+    # A worker that lost a claim and got the same job again may settle both at once. The answer
+    # names the job alone: it was moved under the claim that is valid, which is the last one.
+    last: dict[int, int] = {}
     for end in settlements:
-        what = What.SETTLED if end.claim.job_id in moved else What.REFUSED
-        yield _settlement(what, end, worker, asked)
+        last[end.claim.job_id] = max(end.claim.number, last.get(end.claim.job_id, 0))
+    for end in settlements:
+        valid = end.claim.job_id in moved and end.claim.number == last[end.claim.job_id]
+        yield _settlement(What.SETTLED if valid else What.REFUSED, end, worker, asked)
 
 
 def _rescued(_: int, rescued: list[Rescued], worker: str, asked: int) -> Iterator[Event]:
