@@ -6,10 +6,12 @@ from dibs.client.handler import Handler
 from dibs.errors import (
     ConfigurationError,
     DibsError,
+    DuplicateJobError,
     InvalidArgsError,
     InvalidJobError,
     JobNotFoundError,
     JobStateError,
+    KeyInUseError,
     MissingDependencyError,
     SchemaError,
     StopRequestedError,
@@ -21,10 +23,13 @@ from dibs.explain.explanation import Explanation
 from dibs.insights import Stats
 from dibs.model.aging import Aging
 from dibs.model.backoff import Backoff
+from dibs.model.dead import DeadFilter, DeadLetter, DeadResult, Note, Refused
 from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
 from dibs.model.queues import QueuePolicy
+from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
+from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
@@ -35,9 +40,13 @@ __all__ = [
     "Backoff",
     "Cancel",
     "ConfigurationError",
+    "DeadFilter",
+    "DeadLetter",
     "DeadReason",
+    "DeadResult",
     "Dibs",
     "DibsError",
+    "DuplicateJobError",
     "Explanation",
     "GiveUp",
     "Handler",
@@ -47,10 +56,14 @@ __all__ = [
     "JobContext",
     "JobNotFoundError",
     "JobStateError",
+    "KeyInUseError",
     "MissingDependencyError",
+    "Note",
     "Priority",
     "Queue",
     "QueuePolicy",
+    "Refused",
+    "Retention",
     "Retry",
     "RetryAfter",
     "SchemaError",
@@ -60,6 +73,7 @@ __all__ = [
     "StopRequestedError",
     "StoreError",
     "StoreUnavailableError",
+    "Unique",
     "UnknownKindError",
     "Verdict",
     "Worker",

@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 
+from dibs.errors import DibsError
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import STRICT
+from dibs.model.unique import Unique
 from dibs.store import ops
 from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
@@ -28,6 +30,7 @@ from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
+from dibs.store.ops.keys import job_enqueue_keyed, key_holder
 from dibs.store.ops.queues import (
     queue_configure,
     queue_declare,
@@ -73,8 +76,17 @@ STATEMENTS = [
 CLAIM = Claim(1, 1, 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
 SERVING = Serving(("default",))
+FREE, HELD, OVER, REFUSED = (
+    Unique(key=key, on_conflict=answer).job_key("mail", "default", "{}")
+    for key, answer in (
+        ("free", "return"), ("held", "replace"), ("over", "return"), ("held", "raise")
+    )
+)  # fmt: skip
+KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
+    *(job_enqueue_keyed([NewJob("mail", "{}", unique=key) for key in keys]) for keys in KEYS),
+    key_holder(1, "key"),
     job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
     job_settle(
         [
@@ -123,7 +135,11 @@ CANNED: dict[str, list[Row]] = {
     "job_cancel": [(1,)],
     "job_call_off": [(2,)],
     "job_due": [(0,)],
+    "job_enqueue": [(1, 0, 0, "ready")],
+    "job_replace": [(1,)],
     "job_reprioritize": [(1,)],
+    "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
+    "key_take": [(FREE.text,)],
     "job_stale": [(1, 1, 1, 5, 0, "w")],
     "queue_configure": [QUEUE],
     "queue_get": [QUEUE],
@@ -142,7 +158,7 @@ def record(operation: Operation[Any]) -> Iterator[Statement]:
     while True:
         try:
             statement = next(steps) if rows is None else steps.send(rows)
-        except StopIteration:
+        except (StopIteration, DibsError):
             return
         yield statement
         runs = statement.params.get("ids") == [2]

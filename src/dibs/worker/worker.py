@@ -19,6 +19,7 @@ from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.cancels import Cancels
 from dibs.services.promote import Promote
+from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
 from dibs.services.stalls import Stalls
 from dibs.store import Role, Store, open_store
@@ -149,10 +150,6 @@ class Worker:
         self._dispatcher = dispatcher
         if self._stopping.is_set():
             dispatcher.close()
-        fetcher = Fetcher(
-            store, self.id, serving, kinds, dispatcher, settler.held, self._options.poll
-        )
-        dispatcher.on_room = fetcher.poke
         runs = dispatcher.runs
         heartbeat = Heartbeat(
             store,
@@ -164,10 +161,16 @@ class Worker:
         recycling = Recycling(self._options.limits, self._recycle)
         runs.on_leak = recycling.leaked
         dispatcher.on_ended = recycling.ended if recycling.counts else None
+        fetcher = Fetcher(
+            store, self.id, serving, kinds, dispatcher, settler.held, heartbeat.holds,
+            self._options.poll,
+        )  # fmt: skip
+        dispatcher.on_room = fetcher.poke
         others = (
             Rescue(store, settings, fetcher.nudge),
             Stalls(store, serving, settings),
             Cancels(store, self.id, lambda: not dispatcher.idle, dispatcher.call_off),
+            Prune(store),
             recycling,
         )
         promote = Promote(store, fetcher.nudge)

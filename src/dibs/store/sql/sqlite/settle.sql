@@ -2,7 +2,7 @@
 -- moves only jobs that still run under the claim given, and returns their ids.
 
 -- name: job_finish
--- Jobs end completed or cancelled and leave the live tables for the history.
+-- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
 -- keep: settled
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
@@ -31,6 +31,8 @@ ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, wait = wait + excluded.wait, run = run + excluded.run;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
 DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:settled));
+DELETE FROM dibs_keys
+WHERE job_id IN (SELECT value FROM json_each(:settled)) AND during <> 'period';
 SELECT value FROM json_each(:settled);
 
 -- name: job_requeue
@@ -88,7 +90,7 @@ WHERE id IN (SELECT value FROM json_each(:settled)) AND scheduled_at > :now;
 SELECT value FROM json_each(:settled);
 
 -- name: job_bury
--- Jobs go to the dead letters with the record of the attempt that ended them.
+-- Jobs go to the dead letters with the record of the attempt that ended them. Their keys are free.
 -- keep: settled
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
@@ -127,4 +129,6 @@ FROM (
 ) AS s
 WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
+DELETE FROM dibs_keys
+WHERE job_id IN (SELECT value FROM json_each(:settled)) AND during <> 'period';
 SELECT value FROM json_each(:settled);
