@@ -67,6 +67,7 @@ class Dibs(Client):
         reserve: ByPriority | None = None,
         grace: Duration = 30,
         poll: Duration = 0.25,
+        give_up_after: Duration | None = 300,
     ) -> Worker:
         """Return a worker for the registered handlers; `run()` or `await arun()` starts it.
 
@@ -81,6 +82,9 @@ class Dibs(Client):
                 `{Priority.HIGH: 2}` two slots only run jobs of 10 and more. Default none.
             grace: seconds or timedelta that running jobs have to finish when it stops. Default 30.
             poll: seconds or timedelta between two looks when no nudge comes. Default 0.25.
+            give_up_after: seconds or timedelta, at least the lease, without a heartbeat that
+                reached the database, after which `run()` raises `StoreUnavailableError`; None for
+                never. Default 300.
 
         Raises:
             ConfigurationError: no handlers, no queues, or a value out of its range.
@@ -97,5 +101,7 @@ class Dibs(Client):
             reserve=reserve,
             grace=grace,
             poll=poll,
+            give_up_after=give_up_after,
+            lease=self.settings.lease,
         )
         return Worker(self, options)

@@ -26,6 +26,8 @@ class WorkerOptions:
     reserve: Mapping[int, int]
     grace: float
     poll: float
+    give_up_after: float | None
+    """None: never."""
 
 
 def make_options(
@@ -37,8 +39,12 @@ def make_options(
     reserve: ByPriority | None,
     grace: Duration,
     poll: Duration,
+    give_up_after: Duration | None,
+    lease: int,
 ) -> WorkerOptions:
     """Check options as the user gave them; `own` are the queues of the handlers.
+
+    `lease` is in microseconds; nobody gives up before it has run out.
 
     Raises:
         ConfigurationError: no handlers, no queue, or a value out of its range.
@@ -58,6 +64,9 @@ def make_options(
         _reserve({} if reserve is None else reserve, concurrency, serving.highest),
         duration(grace, "grace") / SECOND,
         duration(poll, "poll", minimum=0.001) / SECOND,
+        None
+        if give_up_after is None
+        else max(duration(give_up_after, "give_up_after"), lease) / SECOND,
     )
 
 

@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from dibs.worker.fetch import Fetcher
 from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
 from dibs.worker.settle import Settler
+from dibs.worker.watchdog import watchdog
 
 logger = logging.getLogger("dibs.worker")
 
@@ -73,6 +75,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._dispatcher: Dispatcher | None = None
+        self._heartbeat: Heartbeat | None = None
 
     # --- Running ---------------------------------------------------------------------------
 
@@ -84,9 +87,13 @@ class Worker:
 
         Raises:
             StoreError: the database cannot be reached at the start.
+            StoreUnavailableError: it could not be reached for `give_up_after`. In the main thread
+                the process ends with exit code 1 where even that is impossible.
             SchemaError: its tables are missing, older or newer than this code.
         """
-        asyncio.run(self.arun(until_idle=until_idle))
+        self._heartbeat = None
+        with watchdog(self._options.give_up_after, lambda: self._heartbeat):
+            asyncio.run(self.arun(until_idle=until_idle))
 
     async def arun(self, *, until_idle: bool = False) -> None:
         """Like `run`, inside a running event loop."""
@@ -126,6 +133,7 @@ class Worker:
         settler = Settler(store, handlers)
         serving, concurrency = self._options.serving, self._options.concurrency
         reserve = self._options.reserve
+        wall_clock = self._client.clock or (lambda: time.time_ns() // 1000)
         slots = Slots(concurrency, reserve)
         dispatcher = Dispatcher(self.id, handlers, slots, settings.max_crashes, settler)
         self._dispatcher = dispatcher
@@ -138,8 +146,12 @@ class Worker:
         heartbeat = Heartbeat(
             store,
             settings,
-            lambda: worker_beat(self.id, serving, kinds, concurrency, reserve, settings.lease),
-        )
+            lambda: worker_beat(
+                self.id, serving, kinds, concurrency, reserve, settings.lease,
+                heartbeat.ages(), wall_clock(),
+            ),
+        )  # fmt: skip
+        self._heartbeat = heartbeat
         promote = Promote(store, fetcher.nudge)
         rescue = Rescue(store, settings, fetcher.nudge)
         stalls = Stalls(store, serving, settings)
@@ -166,8 +178,10 @@ class Worker:
         )  # fmt: skip
         self.started.set()
         tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
+        parts.heartbeat.follow({s.name: s.pulse for s in tasks} | {"watch": watch.pulse})
+        ends = [self._stopping.wait(), parts.heartbeat.cut_off(self._options.give_up_after)]
         try:
-            await _first(self._stopping.wait(), *([self._idle(parts)] if until_idle else []))
+            await _first(*ends, *([self._idle(parts)] if until_idle else []))
         finally:
             await self._end(parts, tasks)
             await asyncio.to_thread(watch.close)
@@ -192,7 +206,8 @@ class Worker:
     # --- Stopping --------------------------------------------------------------------------
 
     async def _end(self, parts: _Pipeline, tasks: dict[Service, asyncio.Task[None]]) -> None:
-        grace = self._options.grace
+        # Jobs whose ends nobody can store need no time to finish.
+        grace = 0.0 if parts.heartbeat.gave_up else self._options.grace
         log_event(
             logger, logging.INFO, "worker_stopping",
             f"worker {self.id} claims no more; running jobs have {grace:g} s to finish",
