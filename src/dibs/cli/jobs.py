@@ -90,7 +90,7 @@ def show(target: Target, job_id: int, as_json: bool) -> None:
     shown["priority"] = _priority(job)
     del shown["effective_priority"]
     for name, value in shown.items():
-        if value is not None:
+        if value is not None and value is not False:
             say(f"{name.replace('_', ' '):<14}{as_text(value)}")
     for attempt in attempts:
         _show_attempt(attempt)
