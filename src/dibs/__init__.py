@@ -3,6 +3,7 @@
 from dibs.app import Dibs
 from dibs.client.context import JobContext
 from dibs.client.handler import Handler
+from dibs.doctor.finding import Check, Diagnosis, Finding, Level
 from dibs.errors import (
     ConfigurationError,
     DibsError,
@@ -33,11 +34,14 @@ __all__ = [
     "AttemptOutcome",
     "Backoff",
     "Cancel",
+    "Check",
     "ConfigurationError",
     "DeadReason",
+    "Diagnosis",
     "Dibs",
     "DibsError",
     "Explanation",
+    "Finding",
     "GiveUp",
     "Handler",
     "InvalidArgsError",
@@ -46,6 +50,7 @@ __all__ = [
     "JobContext",
     "JobNotFoundError",
     "JobStateError",
+    "Level",
     "MissingDependencyError",
     "Priority",
     "Queue",

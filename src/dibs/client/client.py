@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -14,6 +15,8 @@ from dibs.client.jobs import Jobs
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
 from dibs.client.settings import Settings
+from dibs.doctor.examine import examine
+from dibs.doctor.finding import Diagnosis
 from dibs.errors import ConfigurationError, InvalidArgsError, UnknownKindError
 from dibs.insights import Stats, stats_read
 from dibs.model.job import Job, NewJob, Priority, check_name
@@ -223,6 +226,21 @@ class Client:
 
     stats = sync_face(_stats)
     astats = async_face(_stats)
+
+    def doctor(self) -> Diagnosis:
+        """Look the database and its workers over, and say what to do; changes nothing.
+
+        What cannot be read is a finding, not an error.
+
+        Example:
+            >>> for finding in app.doctor().findings:
+            ...     print(finding.level, finding.code, finding.message, finding.advice)
+        """
+        return examine(self.store, self.clock)
+
+    async def adoctor(self) -> Diagnosis:
+        """Like `doctor`, without blocking the event loop."""
+        return await asyncio.to_thread(self.doctor)
 
     def migrate(self) -> list[str]:
         """Create or upgrade the tables, and return the names of the migrations that ran.

@@ -62,6 +62,17 @@ class Store(Runner, Protocol):
         """Like `run`, without blocking the event loop."""
         ...
 
+    def examine(self, operation: Operation[R]) -> R:
+        """Carry a reading `operation` out in tables of whatever version, and change nothing.
+
+        It has a connection of its own, and makes neither tables nor a file.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached, or there is none.
+            StoreError: the database refused.
+        """
+        ...
+
     def migrate(self) -> list[str]:
         """Create or upgrade the tables; return the names of the migrations that ran."""
         ...

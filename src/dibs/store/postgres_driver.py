@@ -17,6 +17,8 @@ from dibs.store.base import Role
 from dibs.store.postgres_connect import CONNECT_SECONDS, OPTIONS, connect
 from dibs.store.postgres_nudge import Listener, Nudger
 
+LOOK_SECONDS = 30.0
+"""What each statement of a connection that only looks may take."""
 POOL_SIZE = {Role.PRODUCER: 10, Role.WORKER: 4}
 
 WORKER_SETTINGS = (
@@ -38,8 +40,8 @@ Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 """Errors after which the same transaction may well succeed."""
 
 __all__ = [
-    "Conflict", "Listener", "Nudger", "PoolClosed", "make_async_pool", "no_gate", "open_pool",
-    "translated", "try_connect",
+    "Conflict", "Listener", "Nudger", "PoolClosed", "connect_to_look", "make_async_pool",
+    "no_gate", "open_pool", "translated", "try_connect",
 ]  # fmt: skip
 
 
@@ -51,6 +53,16 @@ def no_gate() -> AbstractContextManager[None]:
 def try_connect(target: str) -> None:
     """Connect once, so that a wrong URL fails at once and by its own words."""
     connect(target, "dibs").close()
+
+
+@contextmanager
+def connect_to_look(target: str) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a connection for a moment, in a transaction that may only read."""
+    with connect(target, "dibs-doctor") as connection:
+        connection.execute(f"SET statement_timeout = '{LOOK_SECONDS:g}s'")
+        with connection.transaction():
+            connection.execute("SET TRANSACTION READ ONLY")
+            yield connection
 
 
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
