@@ -7,12 +7,15 @@ from dibs.doctor.finding import Check, Diagnosis, Finding, Level
 from dibs.errors import (
     ConfigurationError,
     DibsError,
+    DuplicateJobError,
     InvalidArgsError,
     InvalidJobError,
     JobNotFoundError,
     JobStateError,
+    KeyInUseError,
     MissingDependencyError,
     SchemaError,
+    StopRequestedError,
     StoreError,
     StoreUnavailableError,
     UnknownKindError,
@@ -21,10 +24,13 @@ from dibs.explain.explanation import Explanation
 from dibs.insights import Stats
 from dibs.model.aging import Aging
 from dibs.model.backoff import Backoff
+from dibs.model.dead import DeadFilter, DeadLetter, DeadResult, Note, Refused
 from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
 from dibs.model.queues import QueuePolicy
+from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
+from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
@@ -36,10 +42,14 @@ __all__ = [
     "Cancel",
     "Check",
     "ConfigurationError",
+    "DeadFilter",
+    "DeadLetter",
     "DeadReason",
+    "DeadResult",
     "Diagnosis",
     "Dibs",
     "DibsError",
+    "DuplicateJobError",
     "Explanation",
     "Finding",
     "GiveUp",
@@ -50,19 +60,25 @@ __all__ = [
     "JobContext",
     "JobNotFoundError",
     "JobStateError",
+    "KeyInUseError",
     "Level",
     "MissingDependencyError",
+    "Note",
     "Priority",
     "Queue",
     "QueuePolicy",
+    "Refused",
+    "Retention",
     "Retry",
     "RetryAfter",
     "SchemaError",
     "Snooze",
     "State",
     "Stats",
+    "StopRequestedError",
     "StoreError",
     "StoreUnavailableError",
+    "Unique",
     "UnknownKindError",
     "Verdict",
     "Worker",

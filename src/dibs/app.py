@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
 from dibs.client.client import Client
 from dibs.client.settings import make_settings
+from dibs.doctor.examine import examine
+from dibs.doctor.finding import Diagnosis
 from dibs.model.job import ByPriority
 from dibs.model.times import Duration
 from dibs.worker.options import Priorities, Served, make_options
@@ -68,6 +71,9 @@ class Dibs(Client):
         grace: Duration = 30,
         poll: Duration = 0.25,
         give_up_after: Duration | None = 300,
+        max_jobs: int | None = None,
+        max_memory: int | str | None = None,
+        max_leaked: int = 10,
     ) -> Worker:
         """Return a worker for the registered handlers; `run()` or `await arun()` starts it.
 
@@ -85,6 +91,12 @@ class Dibs(Client):
             give_up_after: seconds or timedelta, at least the lease, without a heartbeat that
                 reached the database, after which `run()` raises `StoreUnavailableError`; None for
                 never. Default 300.
+            max_jobs: after how many jobs it recycles: it stops gracefully, `run` returns, and
+                `worker.recycling` says why. Default never.
+            max_memory: at which resident memory of its process it recycles, in bytes or as
+                `"512MB"`. Default never.
+            max_leaked: at how many handlers that it had to leave behind, because they did not end
+                when their time was up, it recycles. Default 10.
 
         Raises:
             ConfigurationError: no handlers, no queues, or a value out of its range.
@@ -103,5 +115,23 @@ class Dibs(Client):
             poll=poll,
             give_up_after=give_up_after,
             lease=self.settings.lease,
+            max_jobs=max_jobs,
+            max_memory=max_memory,
+            max_leaked=max_leaked,
         )
         return Worker(self, options)
+
+    def doctor(self) -> Diagnosis:
+        """Look the database and its workers over, and say what to do; changes nothing.
+
+        What cannot be read is a finding, not an error.
+
+        Example:
+            >>> for finding in app.doctor().findings:
+            ...     print(finding.level, finding.code, finding.message, finding.advice)
+        """
+        return examine(self.store, self.clock)
+
+    async def adoctor(self) -> Diagnosis:
+        """Like `doctor`, without blocking the event loop."""
+        return await asyncio.to_thread(self.doctor)

@@ -52,8 +52,8 @@ def beat(face: Face, name: str = "w", **more: Any) -> None:
     options = {"queues": ("mail",), "kinds": ["note"], "lease": LEASE, "loops": FINE} | more
     serving = Serving(options["queues"], **options.get("range", {}))
     operation = worker_beat(
-        name, serving, options["kinds"], 1, {}, options["lease"], options["loops"],
-        options.get("wall"),
+        name, serving, options["kinds"], 1, {}, options["lease"], loops=options["loops"],
+        wall=options.get("wall"),
     )  # fmt: skip
     face.target.store.run(operation)
 

@@ -58,7 +58,7 @@ def test_every_loop_shows_its_last_success_by_the_database_s_clock(new_app: NewA
 def test_a_clock_that_is_ahead(new_app: NewApp):
     app = new_app()
     now = to_micros(app.stats().at)
-    beat = worker_beat("w", Serving(("default",)), [], 1, {}, 60_000_000, {}, now + 3_600_000_000)
+    beat = worker_beat("w", Serving(("default",)), [], 1, {}, 60_000_000, wall=now + 3_600_000_000)
     app.store.run(beat)
     [record] = app.stats().workers
     assert timedelta(minutes=59) < record.skew < timedelta(minutes=61)

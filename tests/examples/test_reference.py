@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Check, Dibs, Explanation, Retry, Verdict, errors
+from dibs import Aging, Backoff, Check, Dibs, Explanation, Retry, Unique, Verdict, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -37,6 +37,7 @@ CALLS = {
     "`Backoff.exponential(…)`": Backoff.exponential,
     "`Backoff.fixed(…)`": Backoff.fixed,
     "`Backoff.linear(…)`": Backoff.linear,
+    "`Unique(…)`": Unique,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
     "`app.worker(…)`": Dibs.worker,

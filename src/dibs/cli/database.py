@@ -47,7 +47,16 @@ def _show(found: Stats) -> None:
         say("no worker is alive")
         return
     print_table(
-        ("worker", "queues", "priorities", "concurrency", "since", "last heartbeat", "late loops"),
+        (
+            "worker",
+            "queues",
+            "priorities",
+            "concurrency",
+            "leaked",
+            "since",
+            "last heartbeat",
+            "late loops",
+        ),
         map(_worker, found.workers),
     )
 
@@ -60,7 +69,9 @@ def _worker(one: WorkerRecord) -> tuple[object, ...]:
         for name, loop in one.loops.items()
         if loop.late >= LATE
     )
-    return (one.id, queues, priorities, one.concurrency, one.started_at, one.beat_at, late)
+    return (
+        one.id, queues, priorities, one.concurrency, one.leaked, one.started_at, one.beat_at, late,
+    )  # fmt: skip
 
 
 def _row(group: GroupStats) -> tuple[object, ...]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
-from dibs.cli.output import as_text, json_option, print_json, print_table, say, tracked
+from dibs.cli.failures import summary
+from dibs.cli.output import (
+    as_text,
+    json_option,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+    tracked,
+)
 from dibs.cli.target import Target, app_option, url_option
 from dibs.cli.values import JOB_ID, WholeNumber, priority
 from dibs.client.jobs import LIST_LIMIT, Jobs
@@ -14,8 +23,6 @@ from dibs.errors import DibsError, JobNotFoundError, JobStateError
 from dibs.insights import to_json
 from dibs.model.job import Job, State
 from dibs.store.ops.jobs import Attempt
-
-ERRORS_SHOWN = 3
 
 many_ids = click.argument("job_ids", metavar="ID...", type=JOB_ID, nargs=-1, required=True)
 
@@ -86,17 +93,23 @@ def show(target: Target, job_id: int, as_json: bool) -> None:
     if as_json:
         print_json({**to_json(job), "attempts": to_json(attempts)})
         return
+    print_fields(fields_of(job))
+    if job.state is State.DEAD:
+        say(f"{'more':<14}dibs dead show {job.id}")
+    for attempt in attempts:
+        show_attempt(attempt)
+
+
+def fields_of(job: Job) -> dict[str, object]:
+    """Return the fields of a job as they are shown."""
     shown = {name: getattr(job, name) for name in job.__dataclass_fields__}
     shown["priority"] = _priority(job)
     del shown["effective_priority"]
-    for name, value in shown.items():
-        if value is not None and value is not False:
-            say(f"{name.replace('_', ' '):<14}{as_text(value)}")
-    for attempt in attempts:
-        _show_attempt(attempt)
+    return shown
 
 
-def _show_attempt(attempt: Attempt) -> None:
+def show_attempt(attempt: Attempt) -> None:
+    """Print the record of an attempt, and its traceback."""
     took = ""
     if attempt.finished_at is not None:
         took = f"{(attempt.finished_at - attempt.started_at).total_seconds():.3f} s, "
@@ -118,14 +131,17 @@ def _show_attempt(attempt: Attempt) -> None:
 @json_option
 @click.pass_obj
 def cancel(target: Target, job_ids: Sequence[int], reason: str | None, as_json: bool) -> None:
-    """Cancel jobs that have not started.
+    """Cancel jobs.
 
-    Each is cancelled by itself; if some cannot be, the others are.
+    The worker of one that runs is told, and sees it within a second. Each is cancelled by itself;
+    if some cannot be, the others are.
     """
     done, refused = _change_each(
         target, job_ids, "Cancelling", lambda desk, job_id: desk.cancel(job_id, reason)
     )
-    _tell("cancelled", done, refused, as_json)
+    told = [job for job in done if job.cancelling]
+    at_once = [job for job in done if not job.cancelling]
+    _tell({"cancelled": at_once, "cancelling": told}, refused, as_json)
 
 
 @jobs.command("reprioritize")
@@ -146,7 +162,7 @@ def reprioritize(target: Target, job_ids: Sequence[int], priority: int, as_json:
     done, refused = _change_each(
         target, job_ids, "Reprioritizing", lambda desk, job_id: desk.reprioritize(job_id, priority)
     )
-    _tell("reprioritized", done, refused, as_json)
+    _tell({"reprioritized": done}, refused, as_json)
 
 
 def _change_each(
@@ -164,18 +180,17 @@ def _change_each(
     return done, refused
 
 
-def _tell(changed: str, done: list[Job], refused: dict[int, DibsError], as_json: bool) -> None:
-    """Print which jobs were `changed`, and fail where some were not."""
+WORDS = {"cancelling": "running, and their workers are told"}
+
+
+def _tell(changed: Mapping[str, list[Job]], refused: dict[int, DibsError], as_json: bool) -> None:
+    """Print which jobs were changed, and how; fail where some were not."""
     if as_json:
         problems = [{"id": job_id, "error": str(error)} for job_id, error in refused.items()]
-        print_json({changed: done, "refused": problems})
-    elif done:
-        say(f"{changed}: {' '.join(str(job.id) for job in done)}")
+        print_json({**changed, "refused": problems})
+    else:
+        for how, done in changed.items():
+            if done:
+                say(f"{WORDS.get(how, how)}: {' '.join(str(job.id) for job in done)}")
     if refused:
-        raise DibsError(_summary(list(refused.values())))
-
-
-def _summary(errors: Sequence[DibsError]) -> str:
-    shown = "; ".join(map(str, errors[:ERRORS_SHOWN]))
-    more = len(errors) - ERRORS_SHOWN
-    return f"{shown}; and {more} more like these" if more > 0 else shown
+        raise DibsError(summary(list(refused.values())))

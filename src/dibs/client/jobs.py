@@ -1,4 +1,4 @@
-"""`app.jobs`: looking at jobs, and changing those that wait."""
+"""`app.jobs`: looking at jobs, changing those that wait, and cancelling."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Jobs:
         Raises:
             JobNotFoundError: no job has this id.
         """
-        return jobs.job_get(_id(job_id))
+        return jobs.job_get(check_id(job_id))
 
     def _attempts(self, job_id: int) -> Operation[list[Attempt]]:
         """Return the records of a job's attempts, oldest first, the one that runs included.
@@ -48,7 +48,7 @@ class Jobs:
         Raises:
             JobNotFoundError: no job has this id.
         """
-        return jobs.job_attempts(_id(job_id))
+        return jobs.job_attempts(check_id(job_id))
 
     def _explain(self, job_id: int, *, most: int = MOST) -> Operation[Explanation]:
         """Return why a job is not running: what is ahead of it, and who could run it.
@@ -67,7 +67,7 @@ class Jobs:
         """
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= COUNT_LIMIT:
             raise DibsError(f"most={most!r}: expected a number from 1 to {COUNT_LIMIT}")
-        return job_explain(_id(job_id), most)
+        return job_explain(check_id(job_id), most)
 
     def _list(
         self,
@@ -105,7 +105,12 @@ class Jobs:
         return jobs.job_list(wanted, kind, queue, limit)
 
     def _cancel(self, job_id: int, reason: str | None = None) -> Operation[Job]:
-        """Cancel a waiting job, and return it as it ended.
+        """Cancel a job, and return it as it is then: cancelled if it waited.
+
+        One that runs is returned with `cancelling=True`. Its worker sees the request within a
+        second, and ends the attempt: an async handler is cancelled, a child process killed. A
+        thread can only be told: `ctx.cancelled`. The job ends cancelled, unless its handler
+        returned in spite of it, and so has done the work.
 
         Args:
             job_id: which job.
@@ -113,12 +118,12 @@ class Jobs:
 
         Raises:
             JobNotFoundError: no job has this id.
-            JobStateError: it is running, or has ended.
+            JobStateError: it has ended.
             DibsError: the reason is no text that both engines can store.
         """
         if reason is not None and (not isinstance(reason, str) or "\0" in reason):
             raise DibsError(f"reason={reason!r}: expected text without null characters")
-        return jobs.job_cancel(_id(job_id), reason)
+        return jobs.job_cancel(check_id(job_id), reason)
 
     def _reprioritize(self, job_id: int, priority: int) -> Operation[Job]:
         """Change the priority of a waiting job, and return the job as it is then.
@@ -138,7 +143,7 @@ class Jobs:
         Example:
             >>> app.jobs.reprioritize(job.id, Priority.CRITICAL)
         """
-        plan = jobs.job_reprioritize(_id(job_id), check_priority(priority))
+        plan = jobs.job_reprioritize(check_id(job_id), check_priority(priority))
         # Its new line may be another worker's; and who looked while it moved has passed it over.
         return replace(plan, nudges=lambda job: {job.queue})
 
@@ -156,7 +161,13 @@ class Jobs:
     areprioritize = async_face(_reprioritize)
 
 
-def _id(job_id: int) -> int:
+def check_id(job_id: int) -> int:
+    """Return `job_id`.
+
+    Raises:
+        DibsError: something that is no id.
+        JobNotFoundError: what no database gives as an id.
+    """
     if isinstance(job_id, bool) or not isinstance(job_id, int):
         raise DibsError(f"job id {job_id!r}: expected an integer")
     if not 0 < job_id < ID_LIMIT:

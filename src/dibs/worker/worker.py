@@ -10,15 +10,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from dibs.client.client import Client
 from dibs.model.slots import Slots
 from dibs.services.base import Service
+from dibs.services.cancels import Cancels
 from dibs.services.promote import Promote
+from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
 from dibs.services.stalls import Stalls
 from dibs.store import Role, Store, open_store
@@ -29,7 +30,9 @@ from dibs.worker.dispatch import Dispatcher
 from dibs.worker.fetch import Fetcher
 from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
+from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
+from dibs.worker.waits import call, first, within
 from dibs.worker.watchdog import watchdog
 
 logger = logging.getLogger("dibs.worker")
@@ -48,12 +51,11 @@ class _Pipeline:
     fetcher: Fetcher
     settler: Settler
     promote: Promote
-    rescue: Rescue
-    stalls: Stalls
+    others: tuple[Service, ...]
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, self.rescue, self.stalls)
+        return (self.settler, self.fetcher, self.promote, *self.others)
 
 
 class Worker:
@@ -71,6 +73,8 @@ class Worker:
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.started = threading.Event()
         """Set once it is registered in the database and takes jobs."""
+        self.recycling: str | None = None
+        """Why it stopped of itself to be replaced by a fresh one; None where it was told to."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._stop_now = asyncio.Event()
@@ -98,6 +102,7 @@ class Worker:
     async def arun(self, *, until_idle: bool = False) -> None:
         """Like `run`, inside a running event loop."""
         self._loop = asyncio.get_running_loop()
+        self.recycling = None
         store = open_store(self._client.url, Role.WORKER, clock=self._client.clock)
         try:
             with self._signals():
@@ -121,8 +126,22 @@ class Worker:
             loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() and self.recycling is None:
             self._stop_now.set()
+        self.recycling = None  # nobody wants another worker in its place
+        self._claim_no_more()
+
+    def _recycle(self, reason: str) -> None:
+        if not self._stopping.is_set():
+            self.recycling = reason
+            log_event(
+                logger, logging.INFO, "worker_recycling",
+                f"worker {self.id} makes room for a fresh one: {reason}",
+                worker=self.id, reason=reason,
+            )  # fmt: skip
+            self._claim_no_more()
+
+    def _claim_no_more(self) -> None:
         self._stopping.set()
         if self._dispatcher is not None:
             self._dispatcher.close()
@@ -139,23 +158,33 @@ class Worker:
         self._dispatcher = dispatcher
         if self._stopping.is_set():
             dispatcher.close()
-        fetcher = Fetcher(
-            store, self.id, serving, kinds, dispatcher, settler.held, self._options.poll
-        )
-        dispatcher.on_room = fetcher.poke
+        runs = dispatcher.runs
         heartbeat = Heartbeat(
             store,
             settings,
             lambda: worker_beat(
-                self.id, serving, kinds, concurrency, reserve, settings.lease,
+                self.id, serving, kinds, concurrency, reserve, settings.lease, runs.leaked,
                 heartbeat.ages(), wall_clock(),
             ),
         )  # fmt: skip
         self._heartbeat = heartbeat
+        recycling = Recycling(self._options.limits, self._recycle)
+        runs.on_leak = recycling.leaked
+        dispatcher.on_ended = recycling.ended if recycling.counts else None
+        fetcher = Fetcher(
+            store, self.id, serving, kinds, dispatcher, settler.held, heartbeat.holds,
+            self._options.poll,
+        )  # fmt: skip
+        dispatcher.on_room = fetcher.poke
+        others = (
+            Rescue(store, settings, fetcher.nudge),
+            Stalls(store, serving, settings),
+            Cancels(store, self.id, lambda: not dispatcher.idle, dispatcher.call_off),
+            Prune(store),
+            recycling,
+        )
         promote = Promote(store, fetcher.nudge)
-        rescue = Rescue(store, settings, fetcher.nudge)
-        stalls = Stalls(store, serving, settings)
-        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, rescue, stalls)
+        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, others)
 
     async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -168,7 +197,7 @@ class Worker:
             parts.promote.poke()
 
         serving = self._options.serving
-        watch = parts.store.watch(serving, lambda: _call(loop, nudged))
+        watch = parts.store.watch(serving, lambda: call(loop, nudged))
         parts.fetcher.follow(watch)
         log_event(
             logger, logging.INFO, "worker_started", f"worker {self.id} serves {self.queues}",
@@ -181,7 +210,7 @@ class Worker:
         parts.heartbeat.follow({s.name: s.pulse for s in tasks} | {"watch": watch.pulse})
         ends = [self._stopping.wait(), parts.heartbeat.cut_off(self._options.give_up_after)]
         try:
-            await _first(*ends, *([self._idle(parts)] if until_idle else []))
+            await first(*ends, *([self._idle(parts)] if until_idle else []))
         finally:
             await self._end(parts, tasks)
             await asyncio.to_thread(watch.close)
@@ -215,9 +244,9 @@ class Worker:
         )  # fmt: skip
         parts.dispatcher.close()
         await _finish_claiming(parts, tasks[parts.fetcher])
-        await _first(parts.dispatcher.finish(grace), self._stop_now.wait())
+        await first(parts.dispatcher.finish(grace), self._stop_now.wait())
         interrupted = await parts.dispatcher.interrupt()
-        settled = await _within(FAREWELL_SECONDS, parts.settler.emptied())
+        settled = await within(FAREWELL_SECONDS, parts.settler.emptied())
         for service, task in tasks.items():
             service.close()  # a cancellation that meets a driver at work may be swallowed
             task.cancel()
@@ -256,31 +285,3 @@ async def _finish_claiming(parts: _Pipeline, fetching: asyncio.Task[None]) -> No
     """End the fetcher; a claim under way is waited for, so that no claimed job is forgotten."""
     parts.fetcher.close()
     await asyncio.wait({fetching}, timeout=FAREWELL_SECONDS)
-
-
-async def _within(seconds: float, wait: Coroutine[Any, Any, object]) -> bool:
-    """Return whether `wait` was over within `seconds`."""
-    try:
-        await asyncio.wait_for(wait, seconds)
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _first(*waits: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of `waits` is over, and give the others up."""
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-def _call(loop: asyncio.AbstractEventLoop, callback: object) -> None:
-    try:
-        loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
-    except RuntimeError:  # the loop is closed: the worker is gone
-        return

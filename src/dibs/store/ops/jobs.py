@@ -1,9 +1,9 @@
-"""Reading jobs, and changing those that wait."""
+"""Reading jobs, changing those that wait, and asking for the end of those that run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,7 +44,8 @@ _AGES = frozenset({State.READY, State.BLOCKED})
 """The states in which a job gains priority: its time has come, and it waits."""
 
 
-def _moment(micros: int | None) -> datetime | None:
+def moment(micros: int | None) -> datetime | None:
+    """Return a moment that may not have come."""
     return None if micros is None else from_micros(micros)
 
 
@@ -79,8 +80,8 @@ def _job(row: Row) -> Job:
         crashes=crashes,
         scheduled_at=from_micros(scheduled_at),
         created_at=from_micros(created_at),
-        started_at=_moment(started_at),
-        finished_at=_moment(finished_at),
+        started_at=moment(started_at),
+        finished_at=moment(finished_at),
         worker=worker,
         result=None if result is None else _value(result),
         error=error,
@@ -89,11 +90,21 @@ def _job(row: Row) -> Job:
     )
 
 
-def _load(job_id: int, *, alone: bool) -> Generator[Statement, RowList, Job]:
+def read_job(job_id: int, *, alone: bool = False) -> Generator[Statement, RowList, Job]:
+    """Read one job, live or ended.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+    """
     rows = yield Statement("jobs_load", {"ids": [job_id]}, alone)
     if not rows:
         raise JobNotFoundError(job_id)
     return _job(rows[0])
+
+
+def read_jobs(ids: list[int]) -> Generator[Statement, RowList, dict[int, Job]]:
+    """Read many jobs, live or ended; those that are not there are left out."""
+    return {row[0]: _job(row) for row in (yield Statement("jobs_load", {"ids": ids}))}
 
 
 @operation(reads=True)
@@ -103,7 +114,7 @@ def job_get(job_id: int) -> Steps[Job]:
     Raises:
         JobNotFoundError: no job has this id.
     """
-    return (yield from _load(job_id, alone=True))
+    return (yield from read_job(job_id, alone=True))
 
 
 @operation(reads=True)
@@ -113,7 +124,7 @@ def job_attempts(job_id: int) -> Steps[list[Attempt]]:
     Raises:
         JobNotFoundError: no job has this id.
     """
-    job = yield from _load(job_id, alone=False)
+    job = yield from read_job(job_id)
     rows = yield Statement("job_attempts", {"id": job_id})
     found = [_attempt(*row) for row in rows]
     if job.state in _TELLS_LAST and job.started_at is not None:
@@ -146,7 +157,7 @@ def job_list(
         ids = yield from _next_ids(kind, queue, limit)
     else:
         ids = [row[0] for row in (yield Statement(f"jobs_page_{state}", filters))]
-    records = {row[0]: _job(row) for row in (yield Statement("jobs_load", {"ids": ids}))}
+    records = yield from read_jobs(ids)
     found = [records[id_] for id_ in ids if id_ in records]
     return [job for job in found if state in {None, job.state}]
 
@@ -164,33 +175,34 @@ def _next_ids(
     return [turn.job_id for turn in front.order(serving, Demand(limit), {})]
 
 
-def _while_waiting(
-    job_id: int, verb: str, statement: Statement
+def _change(
+    job_id: int, verb: str, by_state: Mapping[State, Statement], allowed: str
 ) -> Generator[Statement, RowList, Job]:
-    """Change a job that waits by `statement`, and return it as it is then.
+    """Change a job by the statement for its state, and return it as it is then.
 
-    The statement finds the job in a place where it waits, or brings no row: then the job has
+    The statement finds the job in a place of that state, or brings no row: then the job has
     moved since it was read, and its new state decides again.
     """
     for _ in range(TRIES):
-        job = yield from _load(job_id, alone=False)
-        if job.state not in WAITING:
-            raise JobStateError(job_id, job.state, verb, "scheduled, blocked or ready")
-        if (yield statement):
-            return (yield from _load(job_id, alone=False))
+        job = yield from read_job(job_id)
+        if job.state not in by_state:
+            raise JobStateError(job_id, job.state, verb, allowed)
+        if (yield by_state[job.state]):
+            return (yield from read_job(job_id))
     raise JobStateError(job_id, "being moved again and again", verb, "at rest; try again")
 
 
 @operation()
 def job_cancel(job_id: int, reason: str | None) -> Steps[Job]:
-    """Cancel a waiting job and return it as it ended.
+    """Cancel a waiting job, or ask the worker of a running one to; return it as it is then.
 
     Raises:
         JobNotFoundError: no job has this id.
-        JobStateError: it runs, or has ended.
+        JobStateError: it has ended.
     """
-    statement = Statement("job_cancel", {"id": job_id, "reason": reason})
-    return (yield from _while_waiting(job_id, "cancel", statement))
+    by_state = dict.fromkeys(WAITING, Statement("job_cancel", {"id": job_id, "reason": reason}))
+    by_state[State.RUNNING] = Statement("job_call_off", {"id": job_id, "reason": reason or ""})
+    return (yield from _change(job_id, "cancel", by_state, "scheduled, blocked, ready or running"))
 
 
 @operation()
@@ -202,4 +214,5 @@ def job_reprioritize(job_id: int, priority: int) -> Steps[Job]:
         JobStateError: it runs, or has ended.
     """
     statement = Statement("job_reprioritize", {"id": job_id, "priority": priority})
-    return (yield from _while_waiting(job_id, "reprioritize", statement))
+    by_state = dict.fromkeys(WAITING, statement)
+    return (yield from _change(job_id, "reprioritize", by_state, "scheduled, blocked or ready"))

@@ -1,4 +1,4 @@
-"""What every worker does beside its jobs: beating, promoting due jobs, rescuing."""
+"""What every worker does beside its jobs: beating, promoting, rescuing, hearing of cancels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
 from dibs.model.lines import Serving
 from dibs.model.retry import Retry
 from dibs.model.times import from_micros
-from dibs.store.ops.claim import lines_of
+from dibs.store.ops.claim import Key, lines_of
 from dibs.store.ops.settle import job_settle
 from dibs.store.statement import Row, Statement, Steps, operation
 from dibs.telemetry import Ages
@@ -46,6 +46,8 @@ class WorkerRecord:
     concurrency: int
     reserve: Mapping[int, int]
     """Slots kept for jobs from a priority on."""
+    leaked: int
+    """Handlers that it left behind when their time was up, and that still run."""
     started_at: datetime
     beat_at: datetime
     expires_at: datetime
@@ -65,6 +67,14 @@ class Rescued:
     settlement: Settlement
 
 
+@dataclass(frozen=True, slots=True)
+class CallOff:
+    """A request to cancel a job that runs."""
+
+    key: Key
+    reason: str | None
+
+
 @operation()
 def worker_beat(
     worker: str,
@@ -73,6 +83,7 @@ def worker_beat(
     concurrency: int,
     reserve: Mapping[int, int],
     lease: int,
+    leaked: int = 0,
     loops: Mapping[str, Ages] | None = None,
     wall: int | None = None,
 ) -> Steps[None]:
@@ -85,6 +96,7 @@ def worker_beat(
         concurrency: how many slots it has.
         reserve: slots kept for jobs from a priority on.
         lease: microseconds.
+        leaked: handlers that it left behind, and that still run.
         loops: how each of its loops is doing.
         wall: the time by its own clock, in microseconds; None takes the database's for it.
     """
@@ -98,6 +110,7 @@ def worker_beat(
             "kinds": json.dumps(list(kinds)),
             "concurrency": concurrency,
             "reserve": json.dumps(dict(reserve)),
+            "leaked": leaked,
             "lease": lease,
             "loops": json.dumps({name: _rounded(ages) for name, ages in (loops or {}).items()}),
             "wall": wall,
@@ -125,7 +138,8 @@ def worker_list(lost_for: int = 0) -> Steps[list[WorkerRecord]]:
 
 
 def _worker(row: Row) -> WorkerRecord:
-    id_, queues, lowest, highest, kinds, concurrency, reserve, *moments, loops, skew = row
+    id_, queues, lowest, highest, kinds, concurrency, reserve, leaked, *rest = row
+    *moments, loops, skew = rest
     started_at, beat_at, expires_at = map(from_micros, moments)
     return WorkerRecord(
         id=id_,
@@ -135,6 +149,7 @@ def _worker(row: Row) -> WorkerRecord:
         kinds=tuple(json.loads(kinds)),
         concurrency=concurrency,
         reserve={int(limit): slots for limit, slots in json.loads(reserve).items()},
+        leaked=leaked,
         started_at=started_at,
         beat_at=beat_at,
         expires_at=expires_at,
@@ -178,9 +193,10 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
     """Take running jobs from workers whose lease ran out, and say what became of each.
 
     A job goes back to its place in the line; one whose workers died `max_crashes` times is
-    buried instead.
+    buried instead. What else ran out is dropped on the way: workers' rows, and keys.
     """
     yield Statement("worker_forget", {"grace": FORGET_AFTER})
+    yield Statement("key_prune", {"count": BATCH})
     rows = yield Statement("job_stale", {"count": BATCH})
     rescued = [
         Rescued(
@@ -197,6 +213,13 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:
     # Neither rules nor chance matter to a rescue: the job was not at fault, it goes back.
     return settle(claim, WorkerLost(crashes, max_crashes), Retry(), Random(0))
+
+
+@operation(reads=True)
+def job_called_off(worker: str) -> Steps[list[CallOff]]:
+    """Return what `worker` runs that somebody wants cancelled."""
+    rows = yield Statement("job_called_off", {"worker": worker}, alone=True)
+    return [CallOff((job_id, claim), reason) for job_id, claim, reason in rows]
 
 
 @operation(reads=True)

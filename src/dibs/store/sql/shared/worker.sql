@@ -1,16 +1,16 @@
 -- name: worker_beat
 -- A worker lives until :now + :lease; the first beat registers it. :wall is its own clock's time.
 INSERT INTO dibs_workers (
-    id, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at, expires_at,
-    loops, skew
+    id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
+    expires_at, loops, skew
 )
 VALUES (
-    :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :now, :now, :now + :lease,
-    :loops, COALESCE(CAST(:wall AS BIGINT) - :now, 0)
+    :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :leaked, :now, :now,
+    :now + :lease, :loops, COALESCE(CAST(:wall AS BIGINT) - :now, 0)
 )
 ON CONFLICT (id) DO UPDATE SET
-    beat_at = excluded.beat_at, expires_at = excluded.expires_at, loops = excluded.loops,
-    skew = excluded.skew;
+    beat_at = excluded.beat_at, expires_at = excluded.expires_at, leaked = excluded.leaked,
+    loops = excluded.loops, skew = excluded.skew;
 
 -- name: worker_leave
 -- A worker has stopped and holds no job.
@@ -22,8 +22,8 @@ DELETE FROM dibs_workers WHERE expires_at < :now - :grace;
 
 -- name: worker_list
 -- Every worker whose lease has not run out :lost_for ago.
-SELECT id, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at, expires_at,
-    loops, skew
+SELECT id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
+    expires_at, loops, skew
 FROM dibs_workers WHERE expires_at >= :now - :lost_for ORDER BY started_at, id;
 
 -- name: job_due
@@ -34,3 +34,14 @@ SELECT MIN(due) - :now FROM dibs_scheduled;
 -- The claims that a worker holds, by the database's word.
 SELECT r.job_id, r.claim, r.attempt, j.max_attempts
 FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id WHERE r.worker = :worker;
+
+-- name: job_call_off
+-- Ask the worker of a running job to cancel it, whichever claim runs; '' is no reason, and leaves
+-- the one that was given before. Returns its id, or nothing where it does not run.
+UPDATE dibs_running SET cancel = COALESCE(NULLIF(:reason, ''), cancel, '') WHERE job_id = :id
+RETURNING job_id;
+
+-- name: job_called_off
+-- What a worker runs that somebody wants cancelled: job_id, claim and the reason.
+SELECT job_id, claim, NULLIF(cancel, '') FROM dibs_running
+WHERE worker = :worker AND cancel IS NOT NULL;
