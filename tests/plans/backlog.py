@@ -20,6 +20,7 @@ from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import (
+    job_called_off,
     job_due,
     job_held,
     job_promote,
@@ -175,6 +176,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_due": first(job_due()),
         "job_stale": stale,
         "job_held": first(job_held("w")),
+        "job_called_off": first(job_called_off("w")),
         "job_attempts": first(job_attempts(1)),
         **{
             f"job_reprioritize, {place}": Statement("job_reprioritize", {"id": id_, "priority": 7})
@@ -184,6 +186,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
+        "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
