@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from dibs.model.aging import Aging
-from dibs.model.job import DeadReason, NewJob, State
+from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
@@ -20,6 +20,7 @@ from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import (
+    job_called_off,
     job_due,
     job_held,
     job_promote,
@@ -165,7 +166,10 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
         "job_requeue": first(
             job_settle(
-                [Requeue(c, "retry", 9, counted=True, failure=boom) for c in claims[100:200]]
+                [
+                    Requeue(c, "retry", 9, counted=True, record=AttemptOutcome.FAILED, failure=boom)
+                    for c in claims[100:200]
+                ]
             )
         ),
         "job_bury": first(
@@ -175,6 +179,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_due": first(job_due()),
         "job_stale": stale,
         "job_held": first(job_held("w")),
+        "job_called_off": first(job_called_off("w")),
         "job_attempts": first(job_attempts(1)),
         **{
             f"job_reprioritize, {place}": Statement("job_reprioritize", {"id": id_, "priority": 7})
@@ -184,6 +189,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
+        "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
