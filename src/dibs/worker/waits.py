@@ -1,9 +1,9 @@
-"""Waiting for several things at once, and from another thread."""
+"""Waiting for one thing or another, and telling a loop from another thread."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -28,9 +28,9 @@ async def first(*waits: Coroutine[Any, Any, object]) -> None:
             task.cancel()
 
 
-def call(loop: asyncio.AbstractEventLoop, callback: object) -> None:
-    """Have `callback` called in a loop from another thread, unless the loop is closed."""
+def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call `callback` on a loop from another thread; a loop that is closed calls nothing."""
     try:
-        loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
-    except RuntimeError:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:  # the loop is closed: the worker is gone
         return

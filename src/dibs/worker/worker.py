@@ -32,7 +32,7 @@ from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
 from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
-from dibs.worker.waits import call, first, within
+from dibs.worker.waits import call_soon, first, within
 from dibs.worker.watchdog import watchdog
 
 logger = logging.getLogger("dibs.worker")
@@ -197,7 +197,7 @@ class Worker:
             parts.promote.poke()
 
         serving = self._options.serving
-        watch = parts.store.watch(serving, lambda: call(loop, nudged))
+        watch = parts.store.watch(serving, lambda: call_soon(loop, nudged))
         parts.fetcher.follow(watch)
         log_event(
             logger, logging.INFO, "worker_started", f"worker {self.id} serves {self.queues}",
