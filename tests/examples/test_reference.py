@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Dibs, Explanation, Verdict, errors
+from dibs import Aging, Backoff, Dibs, Explanation, Retention, Verdict, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -35,6 +35,7 @@ CALLS = {
     "`Backoff.exponential(…)`": Backoff.exponential,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
+    "`Retention(…)`": Retention,
     "`app.worker(…)`": Dibs.worker,
     "`worker.run(…)`": Worker.run,
 }

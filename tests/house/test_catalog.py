@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from dibs.errors import JobStateError
+from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
@@ -25,9 +27,23 @@ from dibs.store import ops
 from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.dead import (
+    BEGIN,
+    dead_annotate,
+    dead_count,
+    dead_find,
+    dead_get,
+    dead_latest,
+    dead_list,
+    dead_purge,
+    dead_replay,
+    dead_replay_edited,
+    dead_review,
+)
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
+from dibs.store.ops.prune import keys_expire, prune_due, traces_drop, traces_find
 from dibs.store.ops.queues import (
     queue_configure,
     queue_declare,
@@ -72,6 +88,7 @@ STATEMENTS = [
 CLAIM = Claim(1, 1, 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
 SERVING = Serving(("default",))
+ALL = DeadFilter()
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
     job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
@@ -88,6 +105,20 @@ SAMPLES: list[Operation[Any]] = [
     job_list(State.READY, None, None, 10),
     job_cancel(1, "sold out"),
     job_reprioritize(1, 20),
+    dead_list(ALL, 10),
+    dead_count(ALL),
+    dead_get(1),
+    dead_latest(),
+    dead_find(ALL, BEGIN, 0),
+    dead_annotate(1, "seen", None),
+    dead_review([1], None, reviewed=True, author=None, note="seen"),
+    dead_replay([1], None),
+    dead_replay_edited(1, str),
+    dead_purge([1], None),
+    prune_due(),
+    keys_expire(),
+    traces_find(0),
+    traces_drop([1]),
     line_fronts(SERVING),
     queue_declare({"mail": STRICT}),
     queue_configure("mail", STRICT),
@@ -116,6 +147,11 @@ WAITING: Row = (
 QUEUE: Row = ("mail", None, None, "{}", 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
+    "keys_expired": [(0,)],
+    "dead_count": [(0,)],
+    "dead_get": [(1, "gave_up", 0, None, None)],
+    "dead_latest": [(0, 0)],
+    "dead_page": [(1, "gave_up", 0, None, None)],
     "job_admit": [(0,)],
     "job_cancel": [(1,)],
     "job_due": [(0,)],
@@ -138,7 +174,7 @@ def record(operation: Operation[Any]) -> Iterator[Statement]:
     while True:
         try:
             statement = next(steps) if rows is None else steps.send(rows)
-        except StopIteration:
+        except (StopIteration, JobStateError):  # the canned job is not dead, which ends some
             return
         yield statement
         rows = CANNED.get(statement.name, [])
