@@ -6,6 +6,7 @@ from dibs.client.handler import Handler
 from dibs.errors import (
     ConfigurationError,
     DibsError,
+    DuplicateJobError,
     InvalidArgsError,
     InvalidJobError,
     JobNotFoundError,
@@ -13,6 +14,7 @@ from dibs.errors import (
     KeyInUseError,
     MissingDependencyError,
     SchemaError,
+    StopRequestedError,
     StoreError,
     StoreUnavailableError,
     UnknownKindError,
@@ -27,6 +29,7 @@ from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
+from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
@@ -43,6 +46,7 @@ __all__ = [
     "DeadResult",
     "Dibs",
     "DibsError",
+    "DuplicateJobError",
     "Explanation",
     "GiveUp",
     "Handler",
@@ -66,8 +70,10 @@ __all__ = [
     "Snooze",
     "State",
     "Stats",
+    "StopRequestedError",
     "StoreError",
     "StoreUnavailableError",
+    "Unique",
     "UnknownKindError",
     "Verdict",
     "Worker",

@@ -6,9 +6,11 @@
     │   └── SchemaError               the tables are missing, older or newer than this code
     ├── InvalidJobError           a job that must not be stored; nothing was stored
     │   ├── InvalidArgsError          args don't fit the handler's annotations, or are too large
-    │   └── UnknownKindError          no handler is registered under this kind
+    │   ├── UnknownKindError          no handler is registered under this kind
+    │   └── DuplicateJobError         another job holds its key
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
+    ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
     ├── KeyInUseError             a job that waits or runs holds the unique key of this one
     └── StoreError                the database refused or could not be reached
         └── StoreUnavailableError     it may well work again later
@@ -74,6 +76,18 @@ class UnknownKindError(InvalidJobError, LookupError):
         return str(self.args[0])
 
 
+class DuplicateJobError(InvalidJobError):
+    """Another job holds the key of a job, and is not to be returned or can't be replaced."""
+
+    def __init__(self, key: str, job_id: int | None, state: str, advice: str) -> None:
+        """Name the `key`, and the job that holds it, None for one of the same enqueue."""
+        holder = "another job of the same enqueue" if job_id is None else f"job {job_id} ({state})"
+        super().__init__(f"the key {key!r} is held by {holder}; {advice}")
+        self.key = key
+        self.job_id = job_id
+        self.state = state
+
+
 class JobNotFoundError(DibsError, LookupError):
     """No job has this id."""
 
@@ -93,6 +107,15 @@ class JobStateError(DibsError):
         )
         self.job_id = job_id
         self.state = state
+
+
+class StopRequestedError(DibsError):
+    """The attempt that runs shall stop: it was cancelled, its time is up, or its worker stops."""
+
+    def __init__(self, reason: str) -> None:
+        """Say why it shall."""
+        super().__init__(f"this attempt shall stop: {reason}")
+        self.reason = reason
 
 
 class KeyInUseError(DibsError):
@@ -116,4 +139,4 @@ class StoreError(DibsError):
 
 
 class StoreUnavailableError(StoreError):
-    """The database cannot be reached, or is locked by somebody else; try again later."""
+    """The database cannot be reached, is locked by others, or its disk is full; try again later."""

@@ -18,13 +18,13 @@ import pytest
 
 from dibs import Dibs
 from dibs.model.aging import Aging
-from dibs.model.backoff import Backoff
 from dibs.model.job import NewJob
 from dibs.model.lifecycle import Interrupted, Returned, settle
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import SWEEP_SECONDS, TOLD_SECONDS, Marks
 from dibs.model.ordering import Credit
 from dibs.model.queues import QueuePolicy, policy_to_json
+from dibs.model.retry import Retry
 from dibs.model.times import SECOND
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import Claimed, job_claim
@@ -139,7 +139,7 @@ class Claimer(threading.Thread):
             if back:
                 self.gave.add(job.id)
             outcome = Interrupted() if back else Returned()
-            batch.append(settle(job.ticket, outcome, Backoff(), chance))
+            batch.append(settle(job.ticket, outcome, Retry(), chance))
         assert store.run(job_settle(batch)) == {job.id for job in jobs}
 
 
@@ -258,7 +258,7 @@ class TestOneClaimer:
 
     def give_back(self, store: Store) -> None:
         chance = random.Random(0)
-        first = settle(self.last[0].ticket, Interrupted(), Backoff(), chance)
+        first = settle(self.last[0].ticket, Interrupted(), Retry(), chance)
         assert store.run(job_settle([first])) == {self.last[0].id}
 
     def test_goes_on_where_it_was(self, take: Callable[..., list[int]]):

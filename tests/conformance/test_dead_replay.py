@@ -226,12 +226,6 @@ class TestUniqueKeys:
         assert morgue.rows("dibs_keys WHERE during = 'active' AND expires_at IS NULL") == 2
         assert morgue.rows(f"dibs_keys WHERE key = 'was held' AND job_id = {expired}") == 1
 
-    def test_that_is_the_letter_s_own_does_not_matter(self, morgue: Morgue):
-        [job_id] = morgue.bury("a")
-        morgue.make_unique("mine", job_id)
-        morgue.hold_key(job_id, "mine")
-        assert morgue.dead.replay(job_id) == DeadResult(1)
-
     def test_of_several_letters_goes_to_the_first(self, morgue: Morgue):
         a, b, c = morgue.bury("a", "b", "c")
         morgue.make_unique("order 1", a, b)

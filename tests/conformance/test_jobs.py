@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from dibs import Backoff, DibsError, Job, JobNotFoundError, JobStateError, Snooze, State
+from dibs import (
+    AttemptOutcome,
+    Backoff,
+    DibsError,
+    Job,
+    JobNotFoundError,
+    JobStateError,
+    Retry,
+    Snooze,
+    State,
+)
+from dibs.store.ops.jobs import Attempt
 from tests.conformance.conftest import OpenFace
 from tests.conformance.face import Face
 
@@ -63,7 +74,7 @@ class TestGet:
 
 class TestAttempts:
     def test_of_a_job_that_fails(self, face: Face):
-        at_once = Backoff.exponential(base=0)
+        at_once = Retry(backoff=Backoff.fixed(0))
         job = face.handler(fail, max_attempts=3, retry=at_once).enqueue(3)
         face.work()
         attempts = face.jobs.attempts(job.id)
@@ -71,6 +82,7 @@ class TestAttempts:
         for attempt in attempts:
             assert (attempt.error_type, attempt.error) == ("ValueError", "one of 3")
             assert "raise ValueError" in attempt.traceback
+            assert attempt.outcome is AttemptOutcome.FAILED
             assert attempt.worker
             assert attempt.started_at <= attempt.finished_at
 
@@ -78,7 +90,21 @@ class TestAttempts:
         job = face.handler(note).enqueue()
         assert face.jobs.attempts(job.id) == []
         face.work()
-        assert face.jobs.attempts(job.id) == []
+        done = face.jobs.get(job.id)
+        assert face.jobs.attempts(job.id) == [
+            Attempt(1, AttemptOutcome.COMPLETED, done.worker, done.started_at, done.finished_at)
+        ]
+
+    def test_of_one_that_was_snoozed(self, face: Face):
+        naps = [Snooze(0), Snooze(0), None]
+        job = face.handler(lambda: naps.pop(0), kind="nap").enqueue()
+        face.work()
+        records = [(record.attempt, record.outcome) for record in face.jobs.attempts(job.id)]
+        assert records == [(1, "snoozed"), (1, "snoozed"), (1, "completed")]
+
+    def test_of_an_unknown_job(self, face: Face):
+        with pytest.raises(JobNotFoundError, match="no job has the id 12345"):
+            face.jobs.attempts(12345)
 
 
 class TestList:
@@ -209,7 +235,7 @@ class TestStats:
 
     def test_of_jobs_in_every_state(self, face: Face):
         noted = face.handler(note, queue="q")
-        retry = Backoff.exponential(base=0)
+        retry = Retry(backoff=Backoff.fixed(0))
         face.handler(fail, max_attempts=2, retry=retry).using(priority=1).enqueue(2)
         answered = face.handler(answer)
         face.enqueue_many([answered.request()] * 3)

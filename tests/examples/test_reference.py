@@ -7,13 +7,14 @@ import inspect
 import re
 import sqlite3
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Dibs, Explanation, Retention, Verdict, errors
+from dibs import Aging, Backoff, Dibs, Explanation, Retention, Retry, Unique, Verdict, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -32,7 +33,11 @@ CONFIGURATION = tables(DOCS / "reference/configuration.md")
 CALLS = {
     "`Dibs(…)`": Dibs,
     "`@app.job(…)`": Dibs.job,
+    "`Retry(…)`": Retry,
     "`Backoff.exponential(…)`": Backoff.exponential,
+    "`Backoff.fixed(…)`": Backoff.fixed,
+    "`Backoff.linear(…)`": Backoff.linear,
+    "`Unique(…)`": Unique,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
     "`Retention(…)`": Retention,
@@ -46,7 +51,9 @@ def test_configuration_names_every_option_with_its_default(heading: str):
     parameters = inspect.signature(CALLS[heading]).parameters.values()
     wanted = {p.name: p.default for p in parameters if p.name not in {"self", "function"}}
     found = {
-        code(name): eval(code(default), vars(dibs).copy()) if default else inspect.Parameter.empty
+        code(name): eval(code(default), {**vars(dibs), "timedelta": timedelta})
+        if default
+        else inspect.Parameter.empty
         for name, _, default, _ in CONFIGURATION[heading]
     }
     assert found == wanted

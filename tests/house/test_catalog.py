@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
-from dibs.errors import JobStateError
+from dibs.errors import DibsError
 from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import STRICT
+from dibs.model.unique import Unique
 from dibs.store import ops
 from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
@@ -43,7 +44,8 @@ from dibs.store.ops.dead import (
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
-from dibs.store.ops.prune import keys_expire, prune_due, traces_drop, traces_find
+from dibs.store.ops.keys import job_enqueue_keyed, key_holder
+from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
 from dibs.store.ops.queues import (
     queue_configure,
     queue_declare,
@@ -54,6 +56,7 @@ from dibs.store.ops.queues import (
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
+    job_called_off,
     job_due,
     job_held,
     job_promote,
@@ -89,8 +92,17 @@ CLAIM = Claim(1, 1, 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
 SERVING = Serving(("default",))
 ALL = DeadFilter()
+FREE, HELD, OVER, REFUSED = (
+    Unique(key=key, on_conflict=answer).job_key("mail", "default", "{}")
+    for key, answer in (
+        ("free", "return"), ("held", "replace"), ("over", "return"), ("held", "raise")
+    )
+)  # fmt: skip
+KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
+    *(job_enqueue_keyed([NewJob("mail", "{}", unique=key) for key in keys]) for keys in KEYS),
+    key_holder(1, "key"),
     job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
     job_settle(
         [
@@ -103,7 +115,8 @@ SAMPLES: list[Operation[Any]] = [
     job_attempts(1),
     *(job_list(state, "mail", "default", 10) for state in (None, *State)),
     job_list(State.READY, None, None, 10),
-    job_cancel(1, "sold out"),
+    *(job_cancel(job_id, "sold out") for job_id in (1, 2)),
+    job_called_off("w"),
     job_reprioritize(1, 20),
     dead_list(ALL, 10),
     dead_count(ALL),
@@ -116,7 +129,7 @@ SAMPLES: list[Operation[Any]] = [
     dead_replay_edited(1, str),
     dead_purge([1], None),
     prune_due(),
-    keys_expire(),
+    key_prune(),
     traces_find(0),
     traces_drop([1]),
     line_fronts(SERVING),
@@ -144,18 +157,24 @@ WAITING: Row = (
     1, "mail", "default", 0, "ready", "{}", 0, 5, 0, 0, 0, None, None, None, None, None, None,
     0, None, 0,
 )  # fmt: skip
+RUNNING: Row = (2, *WAITING[1:4], "running", *WAITING[5:])
 QUEUE: Row = ("mail", None, None, "{}", 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
-    "keys_expired": [(0,)],
+    "key_over": [(0,)],
     "dead_count": [(0,)],
     "dead_get": [(1, "gave_up", 0, None, None)],
     "dead_latest": [(0, 0)],
     "dead_page": [(1, "gave_up", 0, None, None)],
     "job_admit": [(0,)],
     "job_cancel": [(1,)],
+    "job_call_off": [(2,)],
     "job_due": [(0,)],
+    "job_enqueue": [(1, 0, 0, "ready")],
+    "job_replace": [(1,)],
     "job_reprioritize": [(1,)],
+    "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
+    "key_take": [(FREE.text,)],
     "job_stale": [(1, 1, 1, 5, 0, "w")],
     "queue_configure": [QUEUE],
     "queue_get": [QUEUE],
@@ -174,10 +193,11 @@ def record(operation: Operation[Any]) -> Iterator[Statement]:
     while True:
         try:
             statement = next(steps) if rows is None else steps.send(rows)
-        except (StopIteration, JobStateError):  # the canned job is not dead, which ends some
+        except (StopIteration, DibsError):
             return
         yield statement
-        rows = CANNED.get(statement.name, [])
+        runs = statement.params.get("ids") == [2]
+        rows = [RUNNING] if runs else CANNED.get(statement.name, [])
 
 
 RECORDED = [statement for sample in SAMPLES for statement in record(sample)]

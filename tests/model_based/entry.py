@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from dibs.model.job import Job, State
+from dibs.model.job import AttemptOutcome, Job, State
 from dibs.model.lifecycle import Claim
 from dibs.model.times import from_micros
 from dibs.store.ops.jobs import Attempt
@@ -67,12 +67,23 @@ class Entry:
             error=self.error, reason=self.reason,
         )  # fmt: skip
 
+    def told(self) -> list[Attempt]:
+        """Return the attempts as callers are to see them: the last one by the job's own record."""
+        ended = {State.RUNNING, State.COMPLETED, State.CANCELLED}
+        job = self.job()
+        if self.state not in ended or job.started_at is None:
+            return self.attempts
+        outcome = AttemptOutcome(self.state)
+        last = Attempt(self.attempt, outcome, self.worker or "", job.started_at, job.finished_at)
+        return [*self.attempts, last]
+
     def row(self) -> tuple[Any, ...]:
         """Return the job as the database is to tell it."""
         return (
             self.id, self.kind, self.queue, self.priority, str(self.state), self.args,
             self.attempt, self.max_attempts, self.crashes, self.scheduled_at, self.created_at,
             self.started_at, self.finished_at, self.worker, self.result, self.error, self.reason,
+            False,
         )  # fmt: skip
 
     def places(self) -> list[tuple[Any, ...]]:

@@ -19,6 +19,7 @@ from dibs.model.lifecycle import Claim, Outcome, Returned, settle
 from dibs.model.lines import Demand, Serving
 from dibs.model.ordering import Credit
 from dibs.model.queues import QueuePolicy
+from dibs.model.retry import Retry
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
@@ -42,7 +43,7 @@ from tests.model_based.oracle import RETRY_BASE, Oracle
 from tests.model_based.strategies import KINDS, KNOWN, LEASE, QUEUES, RESERVE, SLOTS
 
 START = 1_767_225_600 * SECOND
-BACKOFF = Backoff(base=RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0)
+RETRY = Retry(backoff=Backoff(RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0))
 
 
 class Histories(RuleBasedStateMachine):
@@ -137,7 +138,7 @@ class Histories(RuleBasedStateMachine):
         late.sort(key=lambda claim: self.oracle.jobs[claim.job_id].state in ENDED)
         claims = (running[:6] + late)[:12]
         batch = {claims[pick % len(claims)]: end for pick, end in picks}
-        settlements = [settle(claim, end, BACKOFF, Random(0)) for claim, end in batch.items()]
+        settlements = [settle(claim, end, RETRY, Random(0)) for claim, end in batch.items()]
         moved = self.engines.run(job_settle(settlements))
         assert moved == {
             claim.job_id for claim, end in batch.items() if self.oracle.settle(claim, end)
@@ -272,7 +273,7 @@ class Histories(RuleBasedStateMachine):
             self.tend("eve", "promote")
             self.claim("eve", Serving(tuple(QUEUES)), KINDS, Demand(1000), admit=True)
             held = [entry.claim for entry in self.oracle.found(State.RUNNING)]
-            done = [settle(claim, Returned(), BACKOFF, Random(0)) for claim in held]
+            done = [settle(claim, Returned(), RETRY, Random(0)) for claim in held]
             assert len(self.engines.run(job_settle(done))) == len(held)
             assert all(self.oracle.settle(claim, Returned()) for claim in held)
         assert not [e for e in self.oracle.jobs.values() if e.state not in ENDED]
@@ -281,4 +282,4 @@ class Histories(RuleBasedStateMachine):
         self.look("eve", None, 1000)
         for entry in self.oracle.jobs.values():
             assert self.engines.run(job_get(entry.id)) == self.oracle.job(entry)
-            assert self.engines.run(job_attempts(entry.id)) == entry.attempts
+            assert self.engines.run(job_attempts(entry.id)) == entry.told()

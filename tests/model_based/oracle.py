@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from dibs.model.job import Job, NewJob, State
+from dibs.model.job import AttemptOutcome, Job, NewJob, State
 from dibs.model.lifecycle import CalledOff, Claim, Failed, Interrupted, Outcome, Returned, Snoozed
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import QueuePolicy
@@ -157,20 +157,26 @@ class Oracle:
             case Failed():
                 self._fail(entry, outcome)
             case Snoozed(delay):
+                self._record(entry, "snoozed")
                 entry.attempt -= 1
                 self._again(entry, delay)
-            case Interrupted():
+            case Interrupted(began):
+                if began:
+                    self._record(entry, "released")
                 entry.attempt -= 1
                 self._again(entry, None)
         return True
 
     def _fail(self, entry: Entry, failure: Failed) -> None:
+        record = "timed_out" if failure.timed_out else "failed"
         if failure.final is not None or entry.attempt >= entry.max_attempts:
-            self._bury(entry, str(failure.final or "attempts_exhausted"), failure)
+            exhausted = "timeout" if failure.timed_out else "attempts_exhausted"
+            self._bury(entry, str(failure.final or exhausted), failure, record)
             return
-        self._record(entry, failure)
+        self._record(entry, record, failure)
         self.outcomes[entry.queue, entry.kind, "failed"] += 1
-        self._again(entry, RETRY_BASE * 2 ** (entry.attempt - 1))
+        backoff = RETRY_BASE * 2 ** (entry.attempt - 1)
+        self._again(entry, backoff if failure.retry_after is None else failure.retry_after)
 
     def _again(self, entry: Entry, delay: int | None) -> None:
         entry.started_at = entry.worker = None
@@ -178,18 +184,21 @@ class Oracle:
             entry.scheduled_at = self.now + delay
         self._wait(entry)
 
-    def _bury(self, entry: Entry, reason: str, failure: Failed) -> None:
-        self._record(entry, failure)
+    def _bury(self, entry: Entry, reason: str, failure: Failed, record: str) -> None:
+        self._record(entry, record, failure)
         self._end(entry, State.DEAD, reason)
 
-    def _record(self, entry: Entry, failure: Failed) -> None:
+    def _record(self, entry: Entry, outcome: str, failure: Failed | None = None) -> None:
         assert entry.worker is not None
         assert entry.started_at is not None
-        entry.error = failure.message
+        error: tuple[str, ...] = ()
+        if failure is not None:
+            entry.error = failure.message
+            error = (failure.error_type, failure.message, failure.traceback)
         entry.attempts.append(
             Attempt(
-                entry.attempt, entry.worker, from_micros(entry.started_at), from_micros(self.now),
-                failure.error_type, failure.message, failure.traceback,
+                entry.attempt, AttemptOutcome(outcome), entry.worker,
+                from_micros(entry.started_at), from_micros(self.now), *error,
             )
         )  # fmt: skip
 
@@ -231,10 +240,11 @@ class Oracle:
         for entry in lost:
             entry.crashes += 1
             if entry.crashes < max_crashes:
+                self._record(entry, "crashed")
                 entry.attempt -= 1
                 self._again(entry, None)
             else:
                 message = f"its worker died {entry.crashes} times while running it"
-                self._bury(entry, "worker_died", Failed("WorkerDied", message))
+                self._bury(entry, "worker_died", Failed("WorkerDied", message), "crashed")
                 entry.attempt -= 1
         return lost

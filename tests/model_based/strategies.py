@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from dibs.model.aging import Aging
@@ -69,8 +71,10 @@ outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.just(BOOM),
     st.just(BOOM),
     st.just(Failed("ValidationError", "", final=DeadReason.INVALID_ARGS)),
+    st.builds(replace, st.just(BOOM), retry_after=spans),
+    st.just(replace(BOOM, timed_out=True)),
     st.builds(Snoozed, spans),
     st.just(Interrupted()),
-    st.just(Interrupted()),
+    st.just(Interrupted(began=True)),
     st.builds(CalledOff, st.sampled_from([None, "sold out"])),
 )

@@ -114,20 +114,20 @@ class TestListing:
 
 
 class TestShow:
-    def test_has_the_failed_attempts(self, shop: Folder, enqueue: Enqueue):
+    def test_has_the_attempts(self, shop: Folder, enqueue: Enqueue):
         job = enqueue("fail", "no luck", max_attempts=2)
         assert shop.shop("worker", "--until-idle").code == 0
         found = shop.shop("jobs", "show", job, "--json").document
         assert (found["id"], found["state"], found["error"]) == (job, "dead", "no luck")
-        assert [one["attempt"] for one in found["failed_attempts"]] == [1, 2]
-        for one in found["failed_attempts"]:
+        assert [one["attempt"] for one in found["attempts"]] == [1, 2]
+        for one in found["attempts"]:
             assert one["error_type"] == "ValueError"
             assert "raise ValueError(message)" in one["traceback"]
 
         out = shop.shop("jobs", "show", job).out
         assert "state         dead" in out
         assert 'args          {"message": "no luck"}' in out
-        assert "failed attempt 2: " in out
+        assert "attempt 2 failed: " in out
         assert "raise ValueError(message)" in out
 
 

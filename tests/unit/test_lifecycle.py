@@ -1,5 +1,6 @@
 """Where a job goes after an attempt: every decision keeps to the table of transitions."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dibs.model.backoff import Backoff
-from dibs.model.job import WAITING, DeadReason, State
+from dibs.model.job import WAITING, AttemptOutcome, DeadReason, State
 from dibs.model.lifecycle import (
     TRANSITIONS,
     Bury,
@@ -24,19 +25,23 @@ from dibs.model.lifecycle import (
     WorkerLost,
     settle,
 )
+from dibs.model.retry import Retry, error_names
 
 ENDED = frozenset({State.COMPLETED, State.CANCELLED, State.DEAD})
 BOOM = Failed("ValueError", "boom", "traceback")
-NO_JITTER = Backoff.exponential(base=2, factor=3, max=100, jitter=0)
+NO_JITTER = Retry(backoff=Backoff.exponential(base=2, factor=3, max=100, jitter=0))
+FAILED = AttemptOutcome.FAILED
 
 failures = st.builds(
-    Failed, st.just("ValueError"), st.text(), st.text(), st.none() | st.sampled_from(DeadReason)
-)
+    Failed, st.just("ValueError"), st.text(), st.text(), st.none() | st.sampled_from(DeadReason),
+    st.sampled_from([(), ("builtins.ValueError",)]), st.none() | st.integers(0, 10**12),
+    st.booleans(),
+)  # fmt: skip
 outcomes = st.one_of(
     st.builds(Returned, st.none() | st.just("1")),
     st.builds(CalledOff, st.none() | st.text()),
     st.builds(Snoozed, st.integers(0, 10**12)),
-    st.just(Interrupted()),
+    st.builds(Interrupted, st.booleans()),
     st.builds(WorkerLost, st.integers(0, 9), st.integers(1, 9)),
     failures,
 )
@@ -72,15 +77,16 @@ class TestTransitions:
         reached = frozenset().union(*(to for _, to in TRANSITIONS.values()))
         assert reached == frozenset(State)
 
-    def test_ended_jobs_never_change(self):
-        assert not [verb for verb, (start, _) in TRANSITIONS.items() if start & ENDED]
+    def test_ended_jobs_never_change_but_by_a_replay(self):
+        assert [verb for verb, (start, _) in TRANSITIONS.items() if start & ENDED] == ["replay"]
+        assert TRANSITIONS["replay"][0] == {State.DEAD}
 
     def test_only_a_claim_starts_a_job(self):
         assert [verb for verb, (_, to) in TRANSITIONS.items() if State.RUNNING in to] == ["claim"]
 
     def test_no_state_is_a_dead_end_but_the_last_ones(self):
         left = frozenset().union(*(start for start, _ in TRANSITIONS.values()))
-        assert frozenset(State) - left == ENDED
+        assert frozenset(State) - left == ENDED - {State.DEAD}
 
     def test_whatever_waits_can_be_cancelled(self):
         assert TRANSITIONS["cancel"][0] >= WAITING
@@ -109,18 +115,25 @@ def test_calling_off_cancels_with_the_reason():
 
 
 def test_a_snooze_waits_and_costs_no_attempt():
-    assert after(claimed(), Snoozed(9)) == Requeue(claimed(), "snooze", 9, counted=False)
+    assert after(claimed(), Snoozed(9)) == Requeue(
+        claimed(), "snooze", 9, counted=False, record=AttemptOutcome.SNOOZED
+    )
 
 
 def test_a_release_keeps_its_place_and_costs_no_attempt():
-    assert after(claimed(), Interrupted()) == Requeue(claimed(), "release", None, counted=False)
+    never, began = after(claimed(), Interrupted()), after(claimed(), Interrupted(began=True))
+    assert never == Requeue(claimed(), "release", None, counted=False, record=None)
+    assert began == Requeue(
+        claimed(), "release", None, counted=False, record=AttemptOutcome.RELEASED
+    )
 
 
 class TestFailing:
     @pytest.mark.parametrize(("attempt", "seconds"), [(1, 2), (2, 6), (3, 18), (4, 54)])
     def test_retries_after_the_backoff(self, attempt: int, seconds: int):
         claim = claimed(attempt)
-        retry = Requeue(claim, "retry", seconds * 1_000_000, counted=True, failure=BOOM)
+        delay = seconds * 1_000_000
+        retry = Requeue(claim, "retry", delay, counted=True, record=FAILED, failure=BOOM)
         assert after(claim, BOOM) == retry
 
     def test_buries_after_the_last_attempt(self):
@@ -135,6 +148,29 @@ class TestFailing:
         final = Failed("ValidationError", "no", final=DeadReason.INVALID_ARGS)
         assert after(claimed(1), final) == Bury(claimed(1), DeadReason.INVALID_ARGS, final)
 
+    def test_waits_as_long_as_the_error_says(self):
+        asked = replace(BOOM, retry_after=7)
+        settlement = after(claimed(1), asked)
+        assert isinstance(settlement, Requeue)
+        assert (settlement.delay, settlement.counted) == (7, True)
+        assert isinstance(after(claimed(5, max_attempts=5), asked), Bury)
+
+    def test_buries_at_once_where_the_rules_give_up(self):
+        rules = Retry(give_up_on=[LookupError])
+        missing = Failed("KeyError", "x", errors=error_names(KeyError("x")))
+        settlement = settle(claimed(1), missing, rules, Random(0))
+        assert settlement == Bury(claimed(1), DeadReason.GAVE_UP, missing)
+        asked = replace(missing, retry_after=7)
+        assert isinstance(settle(claimed(1), asked, rules, Random(0)), Requeue)
+
+    def test_a_timeout_is_a_failure_with_its_own_name(self):
+        late = Failed("JobTimeoutError", "too long", timed_out=True)
+        retried = after(claimed(1), late)
+        assert isinstance(retried, Requeue)
+        assert (retried.record, retried.counted) == (AttemptOutcome.TIMED_OUT, True)
+        last = claimed(5, max_attempts=5)
+        assert after(last, late) == Bury(last, DeadReason.TIMEOUT, late, AttemptOutcome.TIMED_OUT)
+
     @given(st.integers(1, 30))
     def test_runs_exactly_max_attempts_times(self, most: int):
         runs, ended = 0, False
@@ -148,7 +184,8 @@ class TestFailing:
 
 class TestLosingTheWorker:
     def test_goes_back_to_its_place_and_costs_no_attempt(self):
-        back = Requeue(claimed(), "rescue", None, counted=False, crashed=True)
+        crashed = AttemptOutcome.CRASHED
+        back = Requeue(claimed(), "rescue", None, counted=False, record=crashed, crashed=True)
         assert after(claimed(), WorkerLost(crashes=0, max_crashes=3)) == back
 
     def test_does_not_mind_a_last_attempt(self):

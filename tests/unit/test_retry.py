@@ -1,128 +1,96 @@
-"""The delay before the next attempt: bounded, growing, spread by chance."""
+"""Rules for retries: which errors end a job, and what can be stored with one."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dibs.errors import ConfigurationError
+from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.backoff import Backoff
+from dibs.model.retry import Retry, error_names, retry_from_json, retry_to_json
 from dibs.model.times import SECOND
 
-seconds = st.integers(0, 10**7)
-backoffs = st.builds(
-    Backoff.exponential,
-    base=seconds,
-    factor=st.floats(1, 1000),
-    max=seconds,
-    jitter=st.floats(0, 1),
-)
-failures = st.integers(1, 1_000_000)
+
+class PaymentError(Exception): ...
 
 
-class Chance(Random):
-    """Chance that always comes out the same: 0 takes nothing away, almost 1 takes it all."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__(0)
-        self.share = share
-
-    def random(self) -> float:
-        return self.share
+class DeclinedError(PaymentError): ...
 
 
-LUCKY, UNLUCKY = Chance(0.0), Chance(1 - 2**-53)
+def gives_up(retry: Retry, error: BaseException) -> bool:
+    return retry.gives_up(error_names(error))
 
 
-def without_jitter(backoff: Backoff) -> Backoff:
-    return Backoff(backoff.base, backoff.factor, backoff.maximum, 0.0)
+class TestRules:
+    @pytest.mark.parametrize(
+        ("retry", "ends", "goes_on"),
+        [
+            (Retry(), [], [ValueError(), DeclinedError(), SystemExit()]),
+            (Retry(give_up_on=[LookupError]), [KeyError(), LookupError()], [ValueError()]),
+            (Retry(retry_on=[OSError]), [ValueError(), Exception()], [ConnectionError()]),
+            (Retry(retry_on=[]), [ValueError()], []),
+            (
+                Retry(retry_on=[PaymentError], give_up_on=[DeclinedError]),
+                [DeclinedError(), ValueError()],
+                [PaymentError()],
+            ),
+            (Retry(give_up_on=["KeyError"]), [KeyError()], [LookupError()]),
+            (Retry(give_up_on=[f"{__name__}.PaymentError"]), [DeclinedError()], [KeyError()]),
+        ],
+    )
+    def test_subclasses_count(
+        self, retry: Retry, ends: list[BaseException], goes_on: list[BaseException]
+    ):
+        stored = retry_from_json(retry_to_json(retry))
+        for rules in (retry, stored):
+            assert rules is not None
+            assert all(gives_up(rules, error) for error in ends)
+            assert not any(gives_up(rules, error) for error in goes_on)
+
+    def test_are_not_about_what_is_no_exception(self):
+        assert not Retry(retry_on=[OSError]).gives_up(())
 
 
-@given(backoffs, failures, st.integers())
-def test_stays_within_its_bounds(backoff: Backoff, n: int, seed: int):
-    delay = backoff.delay(n, Random(seed))
-    assert isinstance(delay, int)
-    assert 0 <= delay <= backoff.maximum
+class TestDelay:
+    def test_by_a_function(self):
+        retry = Retry(backoff=lambda failures: timedelta(minutes=failures))
+        assert retry.delay(3, Random()) == 180 * SECOND
+
+    def test_a_function_that_returns_nonsense_is_an_error(self):
+        with pytest.raises(ConfigurationError, match="backoff='soon'"):
+            Retry(backoff=lambda _: "soon").delay(1, Random())  # type: ignore[arg-type,return-value]
 
 
-@given(backoffs, failures, failures)
-def test_never_shrinks_from_failure_to_failure(backoff: Backoff, one: int, other: int):
-    few, many = sorted((one, other))
-    steady = without_jitter(backoff)
-    assert steady.delay(few, LUCKY) <= steady.delay(many, LUCKY)
+class TestStored:
+    def test_with_its_backoff(self):
+        retry = Retry(3, Backoff.linear(30), [OSError], ["a.b.C"])
+        assert retry_from_json(retry_to_json(retry)) == Retry(
+            None, Backoff.linear(30), ["builtins.OSError"], ["a.b.C"]
+        )
 
+    def test_refuses_a_function(self):
+        with pytest.raises(InvalidJobError, match="a function cannot be stored"):
+            retry_to_json(Retry(backoff=lambda _: 1))
 
-@given(backoffs)
-def test_begins_with_the_base(backoff: Backoff):
-    first = min(backoff.base, backoff.maximum)
-    assert without_jitter(backoff).delay(1, UNLUCKY) == first
-
-
-@given(st.integers(1, 1000), st.integers(1, 10), st.integers(1, 15))
-def test_grows_by_its_factor(base: int, factor: int, n: int):
-    backoff = Backoff.exponential(base=base, factor=factor, max=10**10, jitter=0)
-    assert backoff.delay(n + 1, LUCKY) == min(factor * backoff.delay(n, LUCKY), 10**10 * SECOND)
-
-
-@given(backoffs, failures, st.floats(0, 1, exclude_max=True))
-def test_chance_takes_at_most_its_share(backoff: Backoff, n: int, share: float):
-    full = without_jitter(backoff).delay(n, LUCKY)
-    least = full * (1 - backoff.jitter)
-    assert backoff.delay(n, LUCKY) == full
-    assert backoff.delay(n, UNLUCKY) == pytest.approx(least, rel=1e-9, abs=1)
-    assert least - 1 <= backoff.delay(n, Chance(share)) <= full
-
-
-def test_chance_spreads_jobs_that_failed_together():
-    backoff = Backoff.exponential(base=60, jitter=0.5)
-    chance = Random(1)
-    delays = [backoff.delay(1, chance) for _ in range(1000)]
-    assert len(set(delays)) > 990
-    assert min(delays) < 31 * SECOND
-    assert max(delays) > 59 * SECOND
-
-
-def test_by_default_from_fifteen_seconds_to_an_hour():
-    backoff = without_jitter(Backoff())
-    assert [backoff.delay(n, LUCKY) / SECOND for n in (1, 2, 3, 8, 9, 10)] == [
-        15, 30, 60, 1920, 3600, 3600,
-    ]  # fmt: skip
-    assert Backoff() == Backoff.exponential()
-
-
-def test_growth_beyond_every_number_is_the_maximum():
-    steep = Backoff.exponential(base=1, factor=2, max=60, jitter=0)
-    with pytest.raises(OverflowError):
-        steep.factor**1_000_000
-    assert steep.delay(1_000_000, LUCKY) == 60 * SECOND
-
-
-def test_no_delay_stays_none_however_often_it_is_multiplied():
-    assert Backoff.exponential(base=0).delay(1_000_000, LUCKY) == 0
-
-
-def test_takes_timedeltas():
-    backoff = Backoff.exponential(base=timedelta(seconds=2), max=timedelta(minutes=1))
-    assert (backoff.base, backoff.maximum) == (2 * SECOND, 60 * SECOND)
+    @pytest.mark.parametrize("text", ["", "null", "[]", '["x", null, []]', "[[1], null, []]"])
+    def test_what_cannot_be_read_is_none(self, text: str):
+        assert retry_from_json(text) is None
 
 
 @pytest.mark.parametrize(
-    ("option", "value"),
+    ("make", "problem"),
     [
-        ("factor", 0.9),
-        ("factor", float("nan")),
-        ("factor", float("inf")),
-        ("jitter", -0.1),
-        ("jitter", 1.1),
-        ("jitter", float("nan")),
-        ("base", -1),
-        ("base", "15"),
-        ("max", -1),
-        ("max", float("inf")),
+        (lambda: Retry(max_attempts=0), "max_attempts=0"),
+        (lambda: Retry(backoff=30), "backoff=30"),  # type: ignore[arg-type]
+        (lambda: Retry(retry_on=OSError), "retry_on="),  # type: ignore[arg-type]
+        (lambda: Retry(retry_on="OSError"), "retry_on='OSError'"),
+        (lambda: Retry(give_up_on=[int]), "give_up_on contains"),  # type: ignore[list-item]
+        (lambda: Retry(give_up_on=["no name"]), "give_up_on contains 'no name'"),
     ],
 )
-def test_refuses_what_makes_no_sense(option: str, value: object):
-    with pytest.raises(ConfigurationError, match=rf"^{option}="):
-        Backoff.exponential(**{option: value})
+def test_refuses_what_makes_no_sense(make: Callable[[], Retry], problem: str):
+    with pytest.raises((ConfigurationError, InvalidJobError), match=problem):
+        make()

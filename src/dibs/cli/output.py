@@ -105,7 +105,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 def print_fields(fields: Mapping[str, object]) -> None:
     """Print the fields of a record that have a value, one in a line."""
     for name, value in fields.items():
-        if value is not None:
+        if value is not None and value is not False:
             say(f"{name.replace('_', ' '):<14}{as_text(value)}")
 
 

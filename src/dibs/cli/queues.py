@@ -20,6 +20,7 @@ from dibs.cli.values import (
 from dibs.model.aging import Aging
 from dibs.model.job import Priority
 from dibs.model.retention import Retention
+from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.store.ops.queues import Queue
 
 
@@ -87,6 +88,10 @@ def _row(queue: Queue) -> tuple[object, ...]:
     help="The share of priority P and above, up to the next; may be given several times.",
 )  # fmt: skip
 @click.option(
+    "--timeout", type=Seconds(SHORTEST_TIMEOUT), metavar="S",
+    help="Seconds that an attempt may take, where neither job nor kind says. [default: no limit]",
+)  # fmt: skip
+@click.option(
     "--keep-dead", type=Seconds(0.001), metavar="S",
     help="Purge its dead letters after so many seconds.  [default: never]",
 )  # fmt: skip
@@ -94,7 +99,7 @@ def _row(queue: Queue) -> tuple[object, ...]:
 @click.pass_obj
 def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
-    keep_dead: float | None, as_json: bool, **steps: Any,
+    keep_dead: float | None, timeout: float | None, as_json: bool, **steps: Any,
 ) -> None:  # fmt: skip
     """Set the policy of QUEUE, all of it: what is not given is as without a policy.
 
@@ -104,9 +109,9 @@ def configure(
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
     given = {option: value for option, value in steps.items() if value is not None}
-    if not (strict or aging or given or weights or keep_dead):
+    if not (strict or aging or given or weights or timeout or keep_dead):
         raise Misuse(
-            "which policy? give --strict, or --aging, --weight or both of these; or --keep-dead"
+            "which policy? give --strict, or --aging, --weight, --timeout, --keep-dead or several"
         )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
@@ -114,7 +119,9 @@ def configure(
     shares = as_dict("--weight", weights)
     kept = None if keep_dead is None else Retention(dead=keep_dead)
     with target.database() as app:
-        queue = app.queues.configure(name, aging=ages, weights=shares, retention=kept)
+        queue = app.queues.configure(
+            name, aging=ages, weights=shares, timeout=timeout, retention=kept
+        )
     _show(queue, as_json)
 
 

@@ -86,11 +86,16 @@ class ArgsSchema:
         self._signature = self._signature.replace(parameters=parameters)
         self._positions = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         self._known = frozenset(fields)
+        self._open = extra is not None
         self._required = {
             name
             for name in fields
             if self._signature.parameters[name].default is inspect.Parameter.empty
         }
+
+    def has(self, name: str) -> bool:
+        """Return whether a job of this kind may have an arg of this name."""
+        return self._open or name in self._known
 
     def dump_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Return the args of a call, checked, as JSON text.

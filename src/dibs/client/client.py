@@ -20,6 +20,7 @@ from dibs.insights import Stats, stats_read
 from dibs.model.job import Job, NewJob, Priority, check_name
 from dibs.model.retry import Retry
 from dibs.model.times import Duration, to_micros
+from dibs.model.unique import Unique
 from dibs.store import Clock, Role, Store, open_store
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
@@ -65,6 +66,9 @@ class Client:
         max_attempts: int | None = None,
         timeout: Duration | None = None,
         retry: Retry | None = None,
+        unique: Unique | None = None,
+        debounce: Duration | None = None,
+        throttle: Duration | None = None,
         executor: Executor | None = None,
     ) -> Callable[[Callable[P, R]], Handler[P, R]]: ...
 
@@ -78,6 +82,9 @@ class Client:
         max_attempts: int | None = None,
         timeout: Duration | None = None,
         retry: Retry | None = None,
+        unique: Unique | None = None,
+        debounce: Duration | None = None,
+        throttle: Duration | None = None,
         executor: Executor | None = None,
     ) -> Any:
         """Declare a function as the handler of a kind of job.
@@ -94,13 +101,19 @@ class Client:
             retry: after which errors it is tried again, and with which delays. Default after all,
                 with `Backoff.exponential()`: 15 seconds, doubled each time, at most an hour, with
                 jitter.
+            unique: which other jobs there may not be beside one of this kind. Default any.
+            debounce: seconds or timedelta from the last call to the start: until then, a call
+                replaces the job that waits, of the same args or the key that `unique` names.
+                Default off.
+            throttle: seconds or timedelta in which there is at most one job of the same args, or
+                the key that `unique` names; further calls store nothing. Default off.
             executor: "async", "thread" or "process". Default by the function: async functions
                 run on the event loop, others in threads.
 
         Raises:
             ConfigurationError: the kind is taken, the signature can't be stored as JSON, or the
                 function doesn't fit the executor.
-            InvalidJobError: an option is out of its range.
+            InvalidJobError: an option is out of its range, or two contradict each other.
 
         Example:
             >>> @app.job(queue="mail", priority=Priority.HIGH)
@@ -113,6 +126,12 @@ class Client:
             said["timeout"] = timeout
         if retry is not None:
             said["retry"] = retry
+        if unique is not None:
+            said["unique"] = unique
+        if debounce is not None:
+            said["debounce"] = debounce
+        if throttle is not None:
+            said["throttle"] = throttle
         options = Options().with_(said)
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
@@ -177,13 +196,14 @@ class Client:
             kind: the registered name of the handler.
             args: its args by name. Default none.
             connection: enqueue inside this connection's open transaction.
-            overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`, `timeout`,
-                `retry`.
+            overrides: as `handler.using(…)` takes them.
 
         Raises:
             UnknownKindError: no handler is registered under this kind.
             InvalidArgsError: the args don't fit the handler's annotations.
-            InvalidJobError: an option is out of its range.
+            InvalidJobError: an option is out of its range, or two contradict each other.
+            DuplicateJobError: another job holds its key, and is to be replaced and can't be, or
+                is not to be returned.
 
         Example:
             >>> app.enqueue("send_confirmation", {"order_id": 1, "email": "a@b.c"}, priority=20)
@@ -208,12 +228,17 @@ class Client:
     ) -> list[int]:
         """Store many jobs in one transaction, all or none; return their ids, in the order given.
 
+        In the place of a job whose key another one holds stands the id of that one; with
+        `on_conflict="skip"` none does.
+
         Args:
             requests: what `handler.request(…)` or `handler.using(…).request(…)` returned.
             connection: enqueue inside this connection's open transaction.
 
         Raises:
             InvalidJobError: something else than a request is among them.
+            DuplicateJobError: another job holds a key, and is to be replaced and can't be, or is
+                not to be returned.
 
         Example:
             >>> app.enqueue_many(send_confirmation.request(n, email) for n, email in orders)

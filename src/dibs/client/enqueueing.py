@@ -10,6 +10,7 @@ from dibs.errors import InvalidJobError
 from dibs.model.job import Job, NewJob, State
 from dibs.model.times import from_micros
 from dibs.store.ops.enqueue import Stored, job_enqueue
+from dibs.store.ops.keys import job_enqueue_keyed, key_holder
 from dibs.store.statement import Operation, Steps, operation
 
 
@@ -33,8 +34,13 @@ def enqueue_one(job: NewJob) -> Operation[Job]:
 
 @operation()
 def _enqueue_one(job: NewJob) -> Steps[Job]:
-    stored = yield from job_enqueue([job]).steps()
-    return _record(job, stored[0])
+    if not job.keys:
+        stored = yield from job_enqueue([job]).steps()
+        return _record(job, stored[0])
+    [placed] = yield from job_enqueue_keyed([job]).steps()
+    if placed.stored is not None:
+        return _record(job, placed.stored)
+    return replace((yield from key_holder(placed.id, placed.key).steps()), duplicate=True)
 
 
 def enqueue_many(jobs: list[NewJob]) -> Operation[list[int]]:
@@ -42,8 +48,11 @@ def enqueue_many(jobs: list[NewJob]) -> Operation[list[int]]:
 
     @operation()
     def stored_ids() -> Steps[list[int]]:
-        stored = yield from job_enqueue(jobs).steps()
-        return [job.id for job in stored]
+        if not any(job.keys for job in jobs):
+            stored = yield from job_enqueue(jobs).steps()
+            return [job.id for job in stored]
+        placed = yield from job_enqueue_keyed(jobs).steps()
+        return [job.id for job in placed if not job.skipped]
 
     return replace(stored_ids(), nudges=lambda _: {job.queue for job in jobs})
 

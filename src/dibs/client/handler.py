@@ -14,6 +14,7 @@ from dibs.client.options import Options, Overrides
 from dibs.errors import ConfigurationError
 from dibs.model.job import Job, NewJob
 from dibs.model.retry import Retry
+from dibs.model.unique import check_names
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
 
@@ -41,6 +42,10 @@ class Enqueuer(Generic[P]):
     def _runner(self) -> Runner:
         return self._client.store
 
+    def _check_unique(self) -> None:
+        if self.options.unique is not None:
+            check_names(self.options.unique, self.kind, self.schema.has)
+
     def request(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return a checked job for `app.enqueue_many`; nothing is stored yet.
 
@@ -58,6 +63,8 @@ class Enqueuer(Generic[P]):
         Raises:
             InvalidArgsError: the args don't fit the handler's annotations, or are too large;
                 nothing was stored.
+            DuplicateJobError: another job holds its key, and is to be replaced and can't be, or
+                is not to be returned.
             StoreError: the database refused or could not be reached.
 
         Example:
@@ -79,6 +86,7 @@ class Using(Enqueuer[P]):
         """Enqueue like `origin`, with `options`, on `connection` where one is given."""
         super().__init__(origin._client, origin.kind, origin.schema, options)
         self._connection = connection
+        self._check_unique()
 
     @property
     def _runner(self) -> Runner:
@@ -105,6 +113,7 @@ class Handler(Enqueuer[P], Generic[P, R]):
         # Stored with a job is only what its enqueue says: changed code is for waiting jobs too.
         defaults = replace(options, timeout=None, retry=None)
         super().__init__(client, kind, ArgsSchema(function, kind), defaults)
+        self._check_unique()
         self.timeout = options.timeout
         """Microseconds that an attempt may take, 0 for no limit; None for what the queue says."""
         self.function = function
@@ -129,10 +138,12 @@ class Handler(Enqueuer[P], Generic[P, R]):
             connection: enqueue inside the open transaction of this connection (sqlite3,
                 aiosqlite, psycopg, SQLAlchemy): the job exists if and only if it commits.
             overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`, `timeout`,
-                `retry`.
+                `retry`, `unique`, `debounce` or `throttle`, `idempotency_key` with
+                `idempotency_period`.
 
         Raises:
-            InvalidJobError: a value is out of its range, or the datetime is naive.
+            InvalidJobError: a value is out of its range, the datetime is naive, or two options
+                contradict each other.
             ConfigurationError: the connection is of another engine or an unknown driver.
 
         Example:

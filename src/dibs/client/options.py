@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 
+from dibs.client.uniqueness import unique_changes
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import NewJob, Priority, check_max_attempts, check_name, check_priority
 from dibs.model.retry import Retry, retry_to_json
-from dibs.model.times import Duration, duration, to_micros
+from dibs.model.timeouts import NO_TIMEOUT, SHORTEST_TIMEOUT
+from dibs.model.times import SECOND, Duration, duration, to_micros
+from dibs.model.unique import JobKey, Unique, idempotency
 
-NO_TIMEOUT = 0
-SHORTEST_TIMEOUT = 0.001
-"""Seconds."""
+IDEMPOTENCY_PERIOD = 24 * 3600 * SECOND
+"""Microseconds that an idempotency key is known, by default."""
 
 
 class Overrides(TypedDict, total=False):
@@ -33,6 +35,16 @@ class Overrides(TypedDict, total=False):
     """Seconds or timedelta that an attempt may take; None for no limit."""
     retry: Retry
     """Rules of its own for retries; their backoff cannot be a function."""
+    unique: Unique | None
+    """Which other jobs there may not be beside it; None switches off what the handler says."""
+    debounce: Duration
+    """Start so long after the last call; a call replaces the job that waits."""
+    throttle: Duration
+    """At most one job in so long; further calls store nothing."""
+    idempotency_key: str
+    """The same key for the same kind returns the same job, even after that one ended."""
+    idempotency_period: Duration
+    """How long the idempotency key is known. Default 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,12 @@ class Options:
     scheduled_at: int | None = None
     timeout: int | None = None
     retry: Retry | None = None
+    unique: Unique | None = None
+    """What a debounce or throttle comes to, too."""
+    debounced: bool = False
+    """Whether `delay` is that of a debounce."""
+    idempotency_key: str | None = None
+    idempotency_period: int = IDEMPOTENCY_PERIOD
 
     def with_(self, overrides: Overrides) -> Options:
         """Return these options with `overrides` checked and applied.
@@ -67,13 +85,14 @@ class Options:
             changes["max_attempts"] = check_max_attempts(overrides["max_attempts"])
         if "timeout" in overrides:
             changes["timeout"] = _timeout(overrides["timeout"])
-        if "delay" in overrides and "scheduled_at" in overrides:
-            raise InvalidJobError("delay and scheduled_at are given both; give one of them")
-        if "delay" in overrides:
-            changes |= {"delay": _micros(overrides["delay"], "delay"), "scheduled_at": None}
-        if "scheduled_at" in overrides:
-            changes |= {"delay": 0, "scheduled_at": to_micros(overrides["scheduled_at"])}
-        return replace(self, **changes)  # type: ignore[arg-type]
+        changes |= unique_changes(self, overrides) | _time(overrides)
+        changed = replace(self, **changes)  # type: ignore[arg-type]
+        if changed.debounced and overrides.keys() & {"delay", "scheduled_at"}:
+            raise InvalidJobError(
+                "debounce is a delay: leave out delay and scheduled_at, or switch it off by "
+                "unique=None"
+            )
+        return changed
 
     def job(self, kind: str, args: str) -> NewJob:
         """Return a new job of `kind` with checked `args` and these options."""
@@ -87,7 +106,23 @@ class Options:
             scheduled_at=self.scheduled_at,
             timeout=self.timeout,
             retry=None if self.retry is None else retry_to_json(self.retry),
+            unique=None if self.unique is None else self.unique.job_key(kind, self.queue, args),
+            idempotency=self._idempotency(kind),
         )
+
+    def _idempotency(self, kind: str) -> JobKey | None:
+        key = self.idempotency_key
+        return None if key is None else idempotency(key, kind, self.idempotency_period)
+
+
+def _time(overrides: Overrides) -> dict[str, object]:
+    if "delay" in overrides and "scheduled_at" in overrides:
+        raise InvalidJobError("delay and scheduled_at are given both; give one of them")
+    if "delay" in overrides:
+        return {"delay": _micros(overrides["delay"], "delay"), "scheduled_at": None}
+    if "scheduled_at" in overrides:
+        return {"delay": 0, "scheduled_at": to_micros(overrides["scheduled_at"])}
+    return {}
 
 
 def _retry(retry: Retry) -> dict[str, object]:

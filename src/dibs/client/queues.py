@@ -10,6 +10,7 @@ from dibs.model.aging import Aging
 from dibs.model.job import ByPriority, check_name
 from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
+from dibs.model.times import Duration
 from dibs.store.ops import queues
 from dibs.store.ops.queues import Queue
 from dibs.store.runner import Runner
@@ -37,6 +38,7 @@ class Queues:
         *,
         aging: Aging | None = None,
         weights: ByPriority | None = None,
+        timeout: Duration | None = None,
         retention: Retention | None = None,
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
@@ -48,6 +50,8 @@ class Queues:
             name: of the queue.
             aging: how waiting jobs gain priority. Default not at all.
             weights: the share of each level. Default none: strictly by priority.
+            timeout: seconds or timedelta that an attempt may take, where neither the job nor its
+                kind says. Default no limit.
             retention: how long dead letters are kept. Default until somebody purges them.
 
         Raises:
@@ -57,7 +61,8 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        self.declared[check_name(name, "queue")] = _policy(aging, weights, retention)
+        policy = _policy(aging, weights, timeout, retention)
+        self.declared[check_name(name, "queue")] = policy
 
     def _configure(
         self,
@@ -65,6 +70,7 @@ class Queues:
         *,
         aging: Aging | None = None,
         weights: ByPriority | None = None,
+        timeout: Duration | None = None,
         retention: Retention | None = None,
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
@@ -77,6 +83,8 @@ class Queues:
             weights: the share of each level, as in `{20: 8, 10: 4, 5: 2, 0: 1}`: of 15 jobs that
                 start, 8 have a priority of 20 or more, 4 one from 10 to 19, and so on, as long as
                 all have work. Default none: strictly by priority.
+            timeout: seconds or timedelta that an attempt may take, where neither the job nor its
+                kind says. Default no limit.
             retention: how long its dead letters are kept before workers purge them, as in
                 `Retention(dead=timedelta(days=30))`. Default until somebody purges them.
 
@@ -87,7 +95,8 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        return queues.queue_configure(check_name(name, "queue"), _policy(aging, weights, retention))
+        policy = _policy(aging, weights, timeout, retention)
+        return queues.queue_configure(check_name(name, "queue"), policy)
 
     def _reset(self, name: str) -> Operation[Queue]:
         """Return a queue to the policy that code declares, or to strict order.
@@ -120,7 +129,10 @@ class Queues:
 
 
 def _policy(
-    aging: Aging | None, weights: ByPriority | None, retention: Retention | None
+    aging: Aging | None,
+    weights: ByPriority | None,
+    timeout: Duration | None,
+    retention: Retention | None,
 ) -> QueuePolicy:
     shares = {} if weights is None else cast("Mapping[int, int]", weights)
-    return QueuePolicy(aging, shares, retention)
+    return QueuePolicy(aging, shares, timeout, retention)

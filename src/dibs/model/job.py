@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from dibs.errors import InvalidJobError
+from dibs.model.unique import JobKey
 
 PRIORITY_MIN = -32768
 PRIORITY_MAX = 32767
@@ -128,6 +129,8 @@ class Job:
     """Why it is blocked, cancelled or dead; while it runs, why it is to be cancelled."""
     cancelling: bool = False
     """Whether somebody asked to cancel it while it ran; its worker is told within a second."""
+    duplicate: bool = False
+    """Whether the enqueue that returned it found it under its key instead of storing a new job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,13 @@ class NewJob:
     says."""
     retry: str | None = None
     """Rules for retries as JSON; None for those of the kind."""
+    unique: JobKey | None = None
+    idempotency: JobKey | None = None
+
+    @property
+    def keys(self) -> tuple[JobKey, ...]:
+        """The keys that no other job may hold; the first that another holds decides."""
+        return tuple(key for key in (self.idempotency, self.unique) if key is not None)
 
 
 def check_priority(priority: int) -> int:

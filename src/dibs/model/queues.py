@@ -1,11 +1,12 @@
-"""The policy of a queue: how its lines stand to each other, and how long it keeps what ended."""
+"""The policy of a queue: its order, how long its jobs may take, and how long they are kept."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from datetime import timedelta
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
 from dibs.errors import ConfigurationError, DibsError
@@ -13,7 +14,8 @@ from dibs.model.aging import Aging
 from dibs.model.job import check_priority
 from dibs.model.retention import Retention
 from dibs.model.shares import check_weight
-from dibs.model.times import SECOND
+from dibs.model.timeouts import SHORTEST_TIMEOUT
+from dibs.model.times import SECOND, Duration, duration, in_seconds
 
 
 class Weights(dict[int, int]):
@@ -46,6 +48,9 @@ class QueuePolicy:
     weights: Mapping[int, int] = field(default_factory=dict)
     """The share of each level: a priority and all above it, up to the next one. Default none."""
 
+    timeout: Duration | None = None
+    """Seconds or timedelta that an attempt may take, where neither job nor kind says. Default no
+    limit."""
     retention: Retention | None = None
     """How long its ended jobs are kept. Default until somebody purges them."""
 
@@ -56,7 +61,8 @@ class QueuePolicy:
         """Check the values.
 
         Raises:
-            ConfigurationError: something else than an Aging or a Retention, or a weight out of its
+            ConfigurationError: something else than an Aging or a Retention, or a weight or the
+                timeout out of its
                 range.
             InvalidJobError: a level that is no priority.
         """
@@ -80,6 +86,9 @@ class QueuePolicy:
         }
         ordered = Weights(sorted(checked.items(), reverse=True))
         object.__setattr__(self, "weights", ordered)
+        if self.timeout is not None:
+            micros = duration(self.timeout, "timeout", minimum=SHORTEST_TIMEOUT)
+            object.__setattr__(self, "timeout", timedelta(microseconds=micros))
 
     def __str__(self) -> str:
         """Say it in words.
@@ -94,8 +103,17 @@ class QueuePolicy:
             words.append(f"weights {shares}")
         if self.unreadable is not None:
             words.append(f"strict, for its policy cannot be read: {self.unreadable!r}")
-        order = "; ".join(words) or "strict"
-        return order if self.retention is None else f"{order}; {self.retention}"
+        words = words or ["strict"]
+        if self.limit is not None:
+            words.append(f"timeout {in_seconds(self.limit / SECOND)} s")
+        if self.retention is not None:
+            words.append(str(self.retention))
+        return "; ".join(words)
+
+    @cached_property
+    def limit(self) -> int | None:
+        """`timeout` in microseconds; a claim asks for it once for every job that it takes."""
+        return None if self.timeout is None else duration(self.timeout, "timeout")
 
     @property
     def strict(self) -> bool:
@@ -131,6 +149,8 @@ def policy_to_json(policy: QueuePolicy) -> str:
         }
     if policy.weights:
         value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
+    if policy.limit is not None:
+        value["timeout"] = policy.limit / SECOND
     if policy.retention is not None and (kept := policy.retention.dead_micros) is not None:
         value["retention"] = {"dead": kept / SECOND}
     return json.dumps(value)
@@ -149,10 +169,12 @@ def policy_from_json(text: str | None) -> QueuePolicy:
         value = json.loads(text)
         aging = value.pop("aging", None)
         weights = {int(level): weight for level, weight in value.pop("weights", {}).items()}
+        timeout = value.pop("timeout", None)
         retention = value.pop("retention", None)
         policy = QueuePolicy(
             None if aging is None else Aging(**aging),
             weights,
+            timeout,
             None if retention is None else Retention(**retention),
         )
     except (DibsError, ValueError, TypeError, AttributeError, RecursionError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 
@@ -15,6 +15,9 @@ from dibs.model.times import duration
 
 ErrorRule = type[BaseException] | str
 """An exception class, or its full name, as in `"requests.exceptions.Timeout"`."""
+
+
+_EXPONENTIAL = Backoff()
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Retry:
     """
 
     max_attempts: int | None = None
-    backoff: Backoff | BackoffFunction = field(default_factory=Backoff)
+    backoff: Backoff | BackoffFunction = _EXPONENTIAL
     retry_on: Iterable[ErrorRule] | None = None
     give_up_on: Iterable[ErrorRule] = ()
 

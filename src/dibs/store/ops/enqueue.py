@@ -11,9 +11,10 @@ from dibs.store.statement import Row, Rows, Statement, Steps, operation
 CHUNK = 10_000
 """Jobs per statement."""
 
-_COLUMNS = (
+COLUMNS = (
     "kind", "queue", "priority", "args", "max_attempts", "scheduled_at", "delay", "timeout", "retry"
 )  # fmt: skip
+"""What statements are given of new jobs."""
 
 
 class Stored(NamedTuple):
@@ -32,13 +33,14 @@ def job_enqueue(jobs: Sequence[NewJob]) -> Steps[list[Stored]]:
     alone = len(jobs) <= CHUNK
     # None, too, takes a statement: runners need one.
     for start in range(0, max(1, len(jobs)), CHUNK):
-        table = Rows(_COLUMNS, [_row(job) for job in jobs[start : start + CHUNK]])
+        table = Rows(COLUMNS, [row_of(job) for job in jobs[start : start + CHUNK]])
         rows = yield Statement("job_enqueue", {"jobs": table}, alone)
         stored += [Stored(id_, at, created, State(state)) for id_, at, created, state in rows]
     return stored
 
 
-def _row(job: NewJob) -> Row:
+def row_of(job: NewJob) -> Row:
+    """Return what a statement is given of a job, by `COLUMNS`."""
     return (
         job.kind, job.queue, job.priority, job.args, job.max_attempts, job.scheduled_at, job.delay,
         job.timeout, job.retry,

@@ -82,6 +82,12 @@ WITH head AS MATERIALIZED (
 ), blocked AS (
     INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
     SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM job WHERE NOT known
+), freed AS (
+    -- By the key that the record names: without any, no key is looked for.
+    DELETE FROM dibs_keys
+    WHERE key = ANY (ARRAY(
+        SELECT unique_key FROM job WHERE known AND unique_during = 'waiting'
+    )) AND job_id = ANY (ARRAY(SELECT id FROM job WHERE known)) AND during = 'waiting'
 )
 SELECT id, kind, queue, priority, args::text,
     CASE WHEN known THEN claim + 1 END, CASE WHEN known THEN attempt + 1 END,

@@ -1,13 +1,13 @@
--- Differs from SQLite: the ids come as arrays.
+-- Differs from SQLite: the ids come as arrays, and JSON as text, which callers' drivers would load.
 
 -- name: jobs_load
 -- The records of the jobs in :ids, in no order, each with its queue's policy and the time.
-SELECT id, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
-    created_at, started_at, finished_at, worker, result, error, reason, cancelling,
+SELECT id, kind, queue, priority, state, args::text, attempt, max_attempts, crashes, scheduled_at,
+    created_at, started_at, finished_at, worker, result::text, error, reason, cancelling,
     (SELECT q.policy FROM dibs_queues AS q WHERE q.name = queue), :now
 FROM dibs_live WHERE id = ANY (:ids::bigint[])
 UNION ALL
-SELECT id, kind, queue, priority, state, args, attempt, max_attempts, crashes, scheduled_at,
-    created_at, started_at, finished_at, worker, result, error, reason, false,
+SELECT id, kind, queue, priority, state, args::text, attempt, max_attempts, crashes, scheduled_at,
+    created_at, started_at, finished_at, worker, result::text, error, reason, false,
     (SELECT q.policy FROM dibs_queues AS q WHERE q.name = queue), :now
 FROM dibs_history WHERE id = ANY (:ids::bigint[]);

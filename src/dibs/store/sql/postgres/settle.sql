@@ -2,7 +2,7 @@
 -- only jobs that still run under the claim given, and returns their ids.
 
 -- name: job_finish
--- Jobs end completed or cancelled and leave the live tables for the history.
+-- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :rows_job_id::bigint[], :rows_claim::integer[], :rows_state::text[], :rows_result::text[],
@@ -13,7 +13,7 @@ WITH input AS MATERIALIZED (
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
     RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result,
-        COALESCE(i.reason, NULLIF(r.cancel, '')) AS reason
+        COALESCE(i.reason, CASE i.state WHEN 'cancelled' THEN NULLIF(r.cancel, '') END) AS reason
 ), job AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM settled)) RETURNING *
 ), history AS (
@@ -26,6 +26,10 @@ WITH input AS MATERIALIZED (
         j.error, s.reason
     FROM job AS j JOIN settled AS s ON s.job_id = j.id
     RETURNING queue, kind, priority, state, scheduled_at, started_at, finished_at, worker
+), freed AS (
+    DELETE FROM dibs_keys
+    WHERE key = ANY (ARRAY(SELECT unique_key FROM job WHERE unique_key IS NOT NULL))
+        AND job_id = ANY (ARRAY(SELECT id FROM job)) AND during <> 'period'
 ), counter AS (
     INSERT INTO dibs_counters AS c (
         minute, worker, queue, kind, priority, outcome, count, wait, run
@@ -91,7 +95,7 @@ WITH input AS MATERIALIZED (
 SELECT job_id FROM settled;
 
 -- name: job_bury
--- Jobs go to the dead letters with the record of the attempt that ended them.
+-- Jobs go to the dead letters with the record of the attempt that ended them. Their keys are free.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :rows_job_id::bigint[], :rows_claim::integer[], :rows_reason::text[],
@@ -111,7 +115,11 @@ WITH input AS MATERIALIZED (
     FROM input AS i
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM settled)) AND i.job_id = j.id
         AND i.claim = j.claim + 1
-    RETURNING j.id, j.queue, j.kind, j.priority
+    RETURNING j.id, j.queue, j.kind, j.priority, j.unique_key
+), freed AS (
+    DELETE FROM dibs_keys
+    WHERE key = ANY (ARRAY(SELECT unique_key FROM job WHERE unique_key IS NOT NULL))
+        AND job_id = ANY (ARRAY(SELECT id FROM job)) AND during <> 'period'
 ), dead AS (
     INSERT INTO dibs_dead (job_id, reason, worker, started_at, died_at)
     SELECT job_id, reason, worker, started_at, :now FROM settled

@@ -18,6 +18,10 @@ ready AS (
     UNION ALL SELECT job_id FROM blocked
 ), gone AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
+), freed AS (
+    DELETE FROM dibs_keys
+    WHERE key = ANY (ARRAY(SELECT unique_key FROM gone WHERE unique_key IS NOT NULL))
+        AND job_id = ANY (ARRAY(SELECT id FROM gone)) AND during <> 'period'
 ), counter AS (
     INSERT INTO dibs_counters AS c (
         minute, worker, queue, kind, priority, outcome, count, wait, run

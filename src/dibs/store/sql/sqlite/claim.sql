@@ -47,6 +47,9 @@ INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
 SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:ids))
     AND kind NOT IN (SELECT value FROM json_each(:kinds));
+DELETE FROM dibs_keys
+WHERE job_id IN (SELECT value FROM json_each(:ids)) AND during = 'waiting'
+    AND EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_keys.job_id);
 SELECT j.id, j.kind, j.queue, j.priority, j.args, r.claim, r.attempt,
     j.max_attempts, j.crashes, j.scheduled_at, j.created_at, :now, j.timeout, j.retry
 FROM json_each(:ids) AS t

@@ -2,7 +2,7 @@
 -- moves only jobs that still run under the claim given, and returns their ids.
 
 -- name: job_finish
--- Jobs end completed or cancelled and leave the live tables for the history.
+-- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
 -- keep: settled
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
@@ -14,7 +14,10 @@ INSERT INTO dibs_history (
 SELECT j.id, j.kind, j.queue, j.priority, json_extract(i.value, '$[2]'), j.args, j.max_attempts,
     r.attempt, j.crashes, j.scheduled_at, j.created_at, r.started_at, :now, r.worker,
     json_extract(i.value, '$[3]'), j.error,
-    COALESCE(json_extract(i.value, '$[4]'), NULLIF(r.cancel, ''))
+    COALESCE(
+        json_extract(i.value, '$[4]'),
+        CASE json_extract(i.value, '$[2]') WHEN 'cancelled' THEN NULLIF(r.cancel, '') END
+    )
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
@@ -28,6 +31,8 @@ ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, wait = wait + excluded.wait, run = run + excluded.run;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
 DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:settled));
+DELETE FROM dibs_keys
+WHERE job_id IN (SELECT value FROM json_each(:settled)) AND during <> 'period';
 SELECT value FROM json_each(:settled);
 
 -- name: job_requeue
@@ -85,7 +90,7 @@ WHERE id IN (SELECT value FROM json_each(:settled)) AND scheduled_at > :now;
 SELECT value FROM json_each(:settled);
 
 -- name: job_bury
--- Jobs go to the dead letters with the record of the attempt that ended them.
+-- Jobs go to the dead letters with the record of the attempt that ended them. Their keys are free.
 -- keep: settled
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
@@ -124,4 +129,6 @@ FROM (
 ) AS s
 WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
+DELETE FROM dibs_keys
+WHERE job_id IN (SELECT value FROM json_each(:settled)) AND during <> 'period';
 SELECT value FROM json_each(:settled);

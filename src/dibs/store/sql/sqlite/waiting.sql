@@ -26,6 +26,8 @@ DELETE FROM dibs_scheduled WHERE (due, job_id) = (
 );
 DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:waiting));
 DELETE FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting));
+DELETE FROM dibs_keys
+WHERE job_id IN (SELECT value FROM json_each(:waiting)) AND during <> 'period';
 SELECT value FROM json_each(:waiting);
 
 -- name: job_reprioritize
