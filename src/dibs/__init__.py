@@ -3,6 +3,7 @@
 from dibs.app import Dibs
 from dibs.client.context import JobContext
 from dibs.client.handler import Handler
+from dibs.doctor.finding import Check, Diagnosis, Finding, Level
 from dibs.errors import (
     ConfigurationError,
     DibsError,
@@ -39,15 +40,18 @@ __all__ = [
     "AttemptOutcome",
     "Backoff",
     "Cancel",
+    "Check",
     "ConfigurationError",
     "DeadFilter",
     "DeadLetter",
     "DeadReason",
     "DeadResult",
+    "Diagnosis",
     "Dibs",
     "DibsError",
     "DuplicateJobError",
     "Explanation",
+    "Finding",
     "GiveUp",
     "Handler",
     "InvalidArgsError",
@@ -57,6 +61,7 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "KeyInUseError",
+    "Level",
     "MissingDependencyError",
     "Note",
     "Priority",

@@ -41,6 +41,7 @@ from dibs.store.ops.dead import (
     dead_replay_edited,
     dead_review,
 )
+from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
@@ -140,6 +141,7 @@ SAMPLES: list[Operation[Any]] = [
     queue_list(),
     job_standing(1, 10),
     stats_count(),
+    doctor_look(1),
     worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
     worker_leave("w"),
     worker_list(),

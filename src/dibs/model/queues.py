@@ -62,8 +62,7 @@ class QueuePolicy:
 
         Raises:
             ConfigurationError: something else than an Aging or a Retention, or a weight or the
-                timeout out of its
-                range.
+                timeout out of its range.
             InvalidJobError: a level that is no priority.
         """
         if self.aging is not None and not isinstance(self.aging, Aging):
