@@ -10,8 +10,8 @@
     │   └── DuplicateJobError         another job holds its key
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
-    ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
     ├── KeyInUseError             a job that waits or runs holds the unique key of this one
+    ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
     └── StoreError                the database refused or could not be reached
         └── StoreUnavailableError     it may well work again later
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Check, Dibs, Explanation, Retry, Unique, Verdict, errors
+from dibs import Aging, Backoff, Check, Dibs, Explanation, Retention, Retry, Unique, Verdict, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -40,6 +40,7 @@ CALLS = {
     "`Unique(…)`": Unique,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
+    "`Retention(…)`": Retention,
     "`app.worker(…)`": Dibs.worker,
     "`worker.run(…)`": Worker.run,
 }

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from dibs.errors import DibsError
+from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
@@ -27,11 +28,25 @@ from dibs.store import ops
 from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.dead import (
+    BEGIN,
+    dead_annotate,
+    dead_count,
+    dead_find,
+    dead_get,
+    dead_latest,
+    dead_list,
+    dead_purge,
+    dead_replay,
+    dead_replay_edited,
+    dead_review,
+)
 from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
+from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
 from dibs.store.ops.queues import (
     queue_configure,
     queue_declare,
@@ -77,6 +92,7 @@ STATEMENTS = [
 CLAIM = Claim(1, 1, 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
 SERVING = Serving(("default",))
+ALL = DeadFilter()
 FREE, HELD, OVER, REFUSED = (
     Unique(key=key, on_conflict=answer).job_key("mail", "default", "{}")
     for key, answer in (
@@ -103,6 +119,20 @@ SAMPLES: list[Operation[Any]] = [
     *(job_cancel(job_id, "sold out") for job_id in (1, 2)),
     job_called_off("w"),
     job_reprioritize(1, 20),
+    dead_list(ALL, 10),
+    dead_count(ALL),
+    dead_get(1),
+    dead_latest(),
+    dead_find(ALL, BEGIN, 0),
+    dead_annotate(1, "seen", None),
+    dead_review([1], None, reviewed=True, author=None, note="seen"),
+    dead_replay([1], None),
+    dead_replay_edited(1, str),
+    dead_purge([1], None),
+    prune_due(),
+    key_prune(),
+    traces_find(0),
+    traces_drop([1]),
     line_fronts(SERVING),
     queue_declare({"mail": STRICT}),
     queue_configure("mail", STRICT),
@@ -133,6 +163,11 @@ RUNNING: Row = (2, *WAITING[1:4], "running", *WAITING[5:])
 QUEUE: Row = ("mail", None, None, "{}", 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
+    "key_over": [(0,)],
+    "dead_count": [(0,)],
+    "dead_get": [(1, "gave_up", 0, None, None)],
+    "dead_latest": [(0, 0)],
+    "dead_page": [(1, "gave_up", 0, None, None)],
     "job_admit": [(0,)],
     "job_cancel": [(1,)],
     "job_call_off": [(2,)],
