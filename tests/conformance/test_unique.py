@@ -204,7 +204,7 @@ class TestWhenTheKeyIsFree:
         assert not handler.enqueue(1).duplicate
 
     @pytest.mark.parametrize("again", [Snooze(60), ValueError("boom")], ids=repr)
-    def test_active_through_every_attempt(self, timed: Face, clock: Clock, again: Any):
+    def test_active_through_every_attempt(self, timed: Face, again: Any):
         def work(order_id: int) -> Any:
             if isinstance(again, Exception):
                 raise again
@@ -231,7 +231,7 @@ class TestWhenTheKeyIsFree:
         assert face.jobs.get(seen[0].id).state is State.COMPLETED
         assert raw(tables_url, "SELECT * FROM dibs_keys") == []
 
-    def test_waiting_is_not_taken_again_by_a_retry(self, timed: Face, tables_url: str):
+    def test_waiting_is_not_taken_again_by_a_retry(self, timed: Face):
         handler = timed.handler(lambda: Snooze(60), kind="poll", unique=Unique(during="waiting"))
         first = handler.enqueue()
         timed.work()

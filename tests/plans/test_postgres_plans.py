@@ -29,11 +29,13 @@ CLAIMS = {"job_claim": 1, "job_claim, lines": 2, "job_claim, other kinds": 1}
 """From how many lines jobs are taken."""
 WORKERS = (
     "job_enqueue", *LINES, *CLAIMS, "job_admit", "job_finish",
-    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_attempts",
+    "job_requeue", "job_bury", "key_prune", "job_promote", "job_due", "job_stale",
+    "job_held", "job_attempts",
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
+    "key_take", "key_holders", "key_expire", "key_release", "key_assign", "job_replace",
     "jobs_ahead", "workers_busy",
 )  # fmt: skip
 CASES = [
