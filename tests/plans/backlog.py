@@ -9,7 +9,7 @@ from typing import Literal
 import psycopg
 
 from dibs.model.aging import Aging
-from dibs.model.job import DeadReason, NewJob, State
+from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
@@ -174,7 +174,10 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
         "job_requeue": first(
             job_settle(
-                [Requeue(c, "retry", 9, counted=True, failure=boom) for c in claims[100:200]]
+                [
+                    Requeue(c, "retry", 9, counted=True, record=AttemptOutcome.FAILED, failure=boom)
+                    for c in claims[100:200]
+                ]
             )
         ),
         "job_bury": first(

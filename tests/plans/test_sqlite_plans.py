@@ -32,7 +32,8 @@ LABELS = (
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
     "key_take", "key_holders", "key_expire", "key_release", "key_assign", "key_prune",
-    "job_replace", "jobs_ahead", "queue_moved", "workers_busy", "watch_probe", "watch_probe, nothing",
+    "job_replace", "jobs_ahead", "queue_moved", "workers_busy", "watch_probe",
+    "watch_probe, nothing",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
