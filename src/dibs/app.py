@@ -67,6 +67,9 @@ class Dibs(Client):
         reserve: ByPriority | None = None,
         grace: Duration = 30,
         poll: Duration = 0.25,
+        max_jobs: int | None = None,
+        max_memory: int | str | None = None,
+        max_leaked: int = 10,
     ) -> Worker:
         """Return a worker for the registered handlers; `run()` or `await arun()` starts it.
 
@@ -81,6 +84,12 @@ class Dibs(Client):
                 `{Priority.HIGH: 2}` two slots only run jobs of 10 and more. Default none.
             grace: seconds or timedelta that running jobs have to finish when it stops. Default 30.
             poll: seconds or timedelta between two looks when no nudge comes. Default 0.25.
+            max_jobs: after how many jobs it recycles: it stops gracefully, `run` returns, and
+                `worker.recycling` says why. Default never.
+            max_memory: at which resident memory of its process it recycles, in bytes or as
+                `"512MB"`. Default never.
+            max_leaked: at how many handlers that it had to leave behind, because they did not end
+                when their time was up, it recycles. Default 10.
 
         Raises:
             ConfigurationError: no handlers, no queues, or a value out of its range.
@@ -97,5 +106,8 @@ class Dibs(Client):
             reserve=reserve,
             grace=grace,
             poll=poll,
+            max_jobs=max_jobs,
+            max_memory=max_memory,
+            max_leaked=max_leaked,
         )
         return Worker(self, options)

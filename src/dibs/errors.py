@@ -10,6 +10,7 @@
     │   └── DuplicateJobError         another job holds its key
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
+    ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
     └── StoreError                the database refused or could not be reached
         └── StoreUnavailableError     it may well work again later
 
@@ -107,9 +108,18 @@ class JobStateError(DibsError):
         self.state = state
 
 
+class StopRequestedError(DibsError):
+    """The attempt that runs shall stop: it was cancelled, its time is up, or its worker stops."""
+
+    def __init__(self, reason: str) -> None:
+        """Say why it shall."""
+        super().__init__(f"this attempt shall stop: {reason}")
+        self.reason = reason
+
+
 class StoreError(DibsError):
     """The database refused an operation or could not be reached."""
 
 
 class StoreUnavailableError(StoreError):
-    """The database cannot be reached, or is locked by somebody else; try again later."""
+    """The database cannot be reached, is locked by others, or its disk is full; try again later."""

@@ -101,7 +101,7 @@ class TestSqliteFiles:
                 print(type(error).__name__, error)
         """
         said = _python(script)
-        assert said.startswith("StoreError")
+        assert said.startswith("StoreUnavailableError")
         assert "shop.db" in said
         assert "writable" in said
         assert said.count("\n") == 1

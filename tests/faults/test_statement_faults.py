@@ -13,6 +13,7 @@ from dibs.model.lines import Demand, Serving
 from dibs.store.ops.claim import job_claim
 from dibs.store.postgres import PostgresStore
 from dibs.store.sqlite import SqliteStore
+from dibs.worker import settle
 from tests.conformance.working import work, working
 from tests.support.database import misplaced, query
 from tests.support.waiting import eventually
@@ -99,7 +100,7 @@ def test_an_end_that_cannot_be_stored_fails_just_its_job(new_app: NewApp, databa
         return n
 
     ids = app.enqueue_many(note.request(n) for n in range(20))
-    refuse(database_url, ids[7])
+    refuse(database_url, "dibs_history", "id", ids[7])
     work(app)
     states = Counter(app.jobs.get(id_).state for id_ in ids)
     assert states == {State.COMPLETED: 19, State.DEAD: 1}
@@ -107,21 +108,48 @@ def test_an_end_that_cannot_be_stored_fails_just_its_job(new_app: NewApp, databa
     assert misplaced(database_url) == []
 
 
-def refuse(url: str, job_id: int) -> None:
+def test_an_end_that_can_be_stored_in_no_way_holds_up_no_other(
+    new_app: NewApp, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither that it completed nor that it failed: until somebody has mended the database."""
+    monkeypatch.setattr(settle, "STUCK_SECONDS", 0.2)
+    app = new_app()
+    ran = []
+
+    @app.job
+    async def note(n: int) -> int:
+        ran.append(n)
+        return n
+
+    ids = app.enqueue_many(note.request(n) for n in range(250))
+    refuse(database_url, "dibs_history", "id", ids[7])
+    refuse(database_url, "dibs_attempts", "job_id", ids[7])
+    with working(app):
+        eventually(lambda: app.stats().states[State.COMPLETED] == 249, "all others to end")
+        assert app.jobs.get(ids[7]).state is State.RUNNING
+        for table in ("dibs_history", "dibs_attempts"):
+            on = "" if database_url.startswith("sqlite:") else f" ON {table}"
+            query(database_url, f"DROP TRIGGER refuse_{table}{on}")
+        eventually(lambda: app.jobs.get(ids[7]).state is State.COMPLETED, "its end")
+    assert Counter(ran) == Counter(range(250))
+    assert (app.jobs.get(ids[7]).attempt, app.jobs.get(ids[7]).crashes) == (1, 0)
+    assert misplaced(database_url) == []
+
+
+def refuse(url: str, table: str, column: str, job_id: int) -> None:
+    head = f"TRIGGER refuse_{table} BEFORE INSERT ON {table}"
     if url.startswith("sqlite:"):
         query(
             url,
-            f"CREATE TRIGGER refuse BEFORE INSERT ON dibs_history WHEN NEW.id = {job_id} "
-            "BEGIN SELECT RAISE(ABORT, 'refused'); END",
+            f"CREATE {head} WHEN NEW.{column} = {job_id} BEGIN SELECT RAISE(ABORT, 'refused'); END",
         )
         return
     query(
         url,
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'refused'; END $$",
     )
     query(
         url,
-        "CREATE TRIGGER refuse BEFORE INSERT ON dibs_history FOR EACH ROW "
-        f"WHEN (NEW.id = {job_id}) EXECUTE FUNCTION refuse()",
+        f"CREATE {head} FOR EACH ROW WHEN (NEW.{column} = {job_id}) EXECUTE FUNCTION refuse()",
     )

@@ -41,6 +41,7 @@ from dibs.store.ops.queues import (
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
+    job_called_off,
     job_due,
     job_held,
     job_promote,
@@ -98,7 +99,8 @@ SAMPLES: list[Operation[Any]] = [
     job_attempts(1),
     *(job_list(state, "mail", "default", 10) for state in (None, *State)),
     job_list(State.READY, None, None, 10),
-    job_cancel(1, "sold out"),
+    *(job_cancel(job_id, "sold out") for job_id in (1, 2)),
+    job_called_off("w"),
     job_reprioritize(1, 20),
     line_fronts(SERVING),
     queue_declare({"mail": STRICT}),
@@ -125,11 +127,13 @@ WAITING: Row = (
     1, "mail", "default", 0, "ready", "{}", 0, 5, 0, 0, 0, None, None, None, None, None, None,
     0, None, 0,
 )  # fmt: skip
+RUNNING: Row = (2, *WAITING[1:4], "running", *WAITING[5:])
 QUEUE: Row = ("mail", None, None, "{}", 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
     "job_admit": [(0,)],
     "job_cancel": [(1,)],
+    "job_call_off": [(2,)],
     "job_due": [(0,)],
     "job_enqueue": [(1, 0, 0, "ready")],
     "job_replace": [(1,)],
@@ -157,7 +161,8 @@ def record(operation: Operation[Any]) -> Iterator[Statement]:
         except (StopIteration, DibsError):
             return
         yield statement
-        rows = CANNED.get(statement.name, [])
+        runs = statement.params.get("ids") == [2]
+        rows = [RUNNING] if runs else CANNED.get(statement.name, [])
 
 
 RECORDED = [statement for sample in SAMPLES for statement in record(sample)]

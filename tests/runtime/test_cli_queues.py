@@ -66,7 +66,7 @@ class TestQueues:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([*CONFIGURE], "which policy? give --strict, or --aging, --weight or both of these"),
+        ([*CONFIGURE], "which policy? give --strict, or --aging, --weight, --timeout or several"),
         ([*CONFIGURE, "--strict", "--aging"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--strict", "--weight", "10=1"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--weight", "10"], f"'--weight': '10': {PRIORITY}"),

@@ -55,6 +55,12 @@ def hang(path: str) -> None:
         time.sleep(60)  # what a hanging handler does, until it is killed
 
 
+@app.job(executor="process")
+def ignore_signals(path: str) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hang(path)
+
+
 def declare(app: Dibs, handler: Any, **options: Any) -> Any:
     """Declare one of the handlers above on a test's own app."""
     return app.job(executor="process", **options)(handler.function)

@@ -133,17 +133,19 @@ def _end(worker: WorkerProcess) -> None:
 class Producers:
     """Processes of `tests.support.producer`, all enqueueing at once; none outlives the block."""
 
+    MODULE = "tests.support.producer"
+
     def __init__(self, url: str, folder: Path, count: int, seconds: float, *flags: str) -> None:
-        command = [sys.executable, "-W", "error", "-m", "tests.support.producer"]
         self._outputs = [folder / f"producer-{number}.ids" for number in range(count)]
         self._errors = [path.with_suffix(".err") for path in self._outputs]
         self._seconds = seconds
         self.processes = []
-        for output, error in zip(self._outputs, self._errors, strict=True):
+        for number, (output, error) in enumerate(zip(self._outputs, self._errors, strict=True)):
+            command = [sys.executable, "-W", "error", "-m", self.MODULE, url, str(seconds)]
             with output.open("wb") as out, error.open("wb") as err:
                 self.processes.append(
                     subprocess.Popen(
-                        [*command, url, str(seconds), *flags],
+                        [*command, *(flag.format(number=number) for flag in flags)],
                         cwd=ROOT,
                         stdin=subprocess.DEVNULL,
                         stdout=out,
@@ -173,3 +175,28 @@ class Producers:
             if process.poll() is None:
                 process.kill()
             process.wait()
+
+
+class Customers(Producers):
+    """Processes of `tests.support.customer`, which tell a history what they were promised."""
+
+    MODULE = "tests.support.customer"
+
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        count: int,
+        seconds: float,
+        *,
+        seed: int,
+        pause: float = 0.0,
+        clock: str = "",
+    ) -> None:
+        flags = (str(folder), f"{seed}-{{number}}", str(pause), clock)
+        super().__init__(url, folder, count, seconds, *flags)
+
+    def stop(self) -> None:
+        """Have them stop early, each after the enqueue that is under way."""
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)

@@ -33,6 +33,16 @@ def wait_until_ended(url: str, *, within: float) -> None:
     )
 
 
+def wait_until_at_rest(url: str, *, within: float) -> None:
+    """Wait until no job is left that waits or runs; dead letters may be."""
+    eventually(
+        lambda: query(url, "SELECT COUNT(*) FROM dibs_live WHERE state <> 'dead'") == [(0,)],
+        "all jobs to end",
+        within=within,
+        every=0.1,
+    )
+
+
 def misplaced(url: str) -> list[tuple[Any, ...]]:
     """Return the live jobs that don't stand in exactly one place, and places without a job."""
     return query(

@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from dibs import Backoff, Dibs, JobContext, Retry
+from dibs.store import Role, postgres_driver
 from dibs.telemetry import configure_logging
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
 FOLDER = Path(OPTIONS.get("folder", "."))
+
+SOON = Retry(3, Backoff.exponential(base=0.02, max=0.1))
 
 app = Dibs(OPTIONS.get("url", "sqlite:///never-opened.db"), **OPTIONS.get("app", {}))
 
@@ -101,6 +104,34 @@ def record_in_child(ctx: JobContext, seconds: float, go: bool = False) -> str:
     return ctx.worker
 
 
+def _may_fail(ctx: JobContext, failures: int) -> None:
+    """Fail the first `failures` attempts."""
+    if ctx.attempt <= failures:
+        raise ValueError(f"attempt {ctx.attempt} of the {failures} that fail")
+
+
+@app.job(retry=SOON)
+async def flaky(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
+    """Work for `seconds`, fail `failures` times; `tag` names the job for those without its id."""
+    worker = await record_slowly.function(ctx, seconds)
+    _may_fail(ctx, failures)
+    return worker
+
+
+@app.job(retry=SOON)
+def flaky_in_thread(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
+    worker = record_in_thread.function(ctx, seconds)
+    _may_fail(ctx, failures)
+    return worker
+
+
+@app.job(executor="process", retry=SOON)
+def flaky_in_child(ctx: JobContext, tag: str, seconds: float = 0, failures: int = 0) -> str:
+    worker = record_in_child.function(ctx, seconds)
+    _may_fail(ctx, failures)
+    return worker
+
+
 @app.job
 async def stubborn(ctx: JobContext) -> None:
     """Refuse to be cancelled."""
@@ -127,6 +158,18 @@ async def record_and_fail(ctx: JobContext) -> None:
 
 def main() -> None:
     configure_logging("json", logging.DEBUG if OPTIONS.get("debug") else logging.INFO)
+    if "answer_within" in OPTIONS:  # of 30 seconds, which is long for a test
+        postgres_driver.ANSWER_SECONDS[Role.WORKER] = OPTIONS["answer_within"]
+    if OPTIONS.get("tell"):
+        # Only here: the log of histories reads what the handlers above write.
+        from tests.support.history.log import Log
+        from tests.support.history.tap import tap
+
+        tap(Log(FOLDER))
+    if OPTIONS.get("clock"):
+        from tests.support.clocks import WallClock
+
+        WallClock(Path(OPTIONS["clock"])).follow()
     app.worker(**OPTIONS.get("worker", {})).run(until_idle=OPTIONS.get("until_idle", False))
     app.close()
 

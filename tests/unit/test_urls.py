@@ -64,6 +64,8 @@ class TestPostgres:
         [
             ("ann:secret@db/shop", "ann:***@db/shop"),
             ("ann:secret@one:1,two:2/shop", "ann:***@one:1,two:2/shop"),
+            ("ann:secret@[::1]:1,[::2]:2/shop", "ann:***@[::1]:1,[::2]:2/shop"),
+            ("ann@one,[::2]:2/shop", "ann@one,[::2]:2/shop"),
             ("ann:sec:ret@db/shop", "ann:***@db/shop"),
             ("ann:sec@ret@db/shop", "ann:***@db/shop"),
             ("ann:%73ecret@db/shop", "ann:***@db/shop"),

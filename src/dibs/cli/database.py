@@ -42,7 +42,7 @@ def _show(found: Stats) -> None:
         say("no worker is alive")
         return
     print_table(
-        ("worker", "queues", "priorities", "concurrency", "since", "last heartbeat"),
+        ("worker", "queues", "priorities", "concurrency", "leaked", "since", "last heartbeat"),
         map(_worker, found.workers),
     )
 
@@ -50,7 +50,7 @@ def _show(found: Stats) -> None:
 def _worker(one: WorkerRecord) -> tuple[object, ...]:
     priorities = range_in_words(one.lowest, one.highest)
     queues = ", ".join(one.queues)
-    return (one.id, queues, priorities, one.concurrency, one.started_at, one.beat_at)
+    return (one.id, queues, priorities, one.concurrency, one.leaked, one.started_at, one.beat_at)
 
 
 def _row(group: GroupStats) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import click
 
@@ -118,14 +118,17 @@ def _show_attempt(attempt: Attempt) -> None:
 @json_option
 @click.pass_obj
 def cancel(target: Target, job_ids: Sequence[int], reason: str | None, as_json: bool) -> None:
-    """Cancel jobs that have not started.
+    """Cancel jobs.
 
-    Each is cancelled by itself; if some cannot be, the others are.
+    The worker of one that runs is told, and sees it within a second. Each is cancelled by itself;
+    if some cannot be, the others are.
     """
     done, refused = _change_each(
         target, job_ids, "Cancelling", lambda desk, job_id: desk.cancel(job_id, reason)
     )
-    _tell("cancelled", done, refused, as_json)
+    told = [job for job in done if job.cancelling]
+    at_once = [job for job in done if not job.cancelling]
+    _tell({"cancelled": at_once, "cancelling": told}, refused, as_json)
 
 
 @jobs.command("reprioritize")
@@ -146,7 +149,7 @@ def reprioritize(target: Target, job_ids: Sequence[int], priority: int, as_json:
     done, refused = _change_each(
         target, job_ids, "Reprioritizing", lambda desk, job_id: desk.reprioritize(job_id, priority)
     )
-    _tell("reprioritized", done, refused, as_json)
+    _tell({"reprioritized": done}, refused, as_json)
 
 
 def _change_each(
@@ -164,13 +167,18 @@ def _change_each(
     return done, refused
 
 
-def _tell(changed: str, done: list[Job], refused: dict[int, DibsError], as_json: bool) -> None:
-    """Print which jobs were `changed`, and fail where some were not."""
+WORDS = {"cancelling": "running, and their workers are told"}
+
+
+def _tell(changed: Mapping[str, list[Job]], refused: dict[int, DibsError], as_json: bool) -> None:
+    """Print which jobs were changed, and how; fail where some were not."""
     if as_json:
         problems = [{"id": job_id, "error": str(error)} for job_id, error in refused.items()]
-        print_json({changed: done, "refused": problems})
-    elif done:
-        say(f"{changed}: {' '.join(str(job.id) for job in done)}")
+        print_json({**changed, "refused": problems})
+    else:
+        for how, done in changed.items():
+            if done:
+                say(f"{WORDS.get(how, how)}: {' '.join(str(job.id) for job in done)}")
     if refused:
         raise DibsError(_summary(list(refused.values())))
 

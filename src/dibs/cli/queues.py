@@ -19,6 +19,7 @@ from dibs.cli.values import (
 )
 from dibs.model.aging import Aging
 from dibs.model.job import Priority
+from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.store.ops.queues import Queue
 
 
@@ -85,11 +86,15 @@ def _row(queue: Queue) -> tuple[object, ...]:
     "--weight", "weights", type=number_of_priority, multiple=True, metavar="P=N",
     help="The share of priority P and above, up to the next; may be given several times.",
 )  # fmt: skip
+@click.option(
+    "--timeout", type=Seconds(SHORTEST_TIMEOUT), metavar="S",
+    help="Seconds that an attempt may take, where neither job nor kind says. [default: no limit]",
+)  # fmt: skip
 @json_option
 @click.pass_obj
 def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
-    as_json: bool, **steps: Any,
+    timeout: float | None, as_json: bool, **steps: Any,
 ) -> None:  # fmt: skip
     """Set the policy of QUEUE.
 
@@ -99,14 +104,14 @@ def configure(
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
     given = {option: value for option, value in steps.items() if value is not None}
-    if not (strict or aging or given or weights):
-        raise Misuse("which policy? give --strict, or --aging, --weight or both of these")
+    if not (strict or aging or given or weights or timeout):
+        raise Misuse("which policy? give --strict, or --aging, --weight, --timeout or several")
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
     ages = Aging(**given) if aging or given else None
     shares = as_dict("--weight", weights)
     with target.database() as app:
-        queue = app.queues.configure(name, aging=ages, weights=shares)
+        queue = app.queues.configure(name, aging=ages, weights=shares, timeout=timeout)
     _show(queue, as_json)
 
 

@@ -14,6 +14,7 @@ import click
 from dibs.cli.failures import Unusable
 from dibs.errors import DibsError
 from dibs.model.job import Priority, check_priority
+from dibs.model.sizes import size
 from dibs.model.times import to_micros
 
 
@@ -71,6 +72,18 @@ def priority(value: str) -> int:
     except ValueError as error:
         levels = ", ".join(Priority.__members__)
         raise click.BadParameter(f"{value!r}: expected an integer or one of {levels}") from error
+
+
+def memory(value: str) -> int:
+    """Return a size in bytes, written as `512MB`.
+
+    Raises:
+        BadParameter: something else.
+    """
+    try:
+        return size(value, "size")
+    except DibsError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 Key = TypeVar("Key")

@@ -12,12 +12,14 @@ import click
 
 from dibs.app import Dibs
 from dibs.cli.failures import FAILED, failure_of
+from dibs.cli.program import Program
 from dibs.cli.target import Target, app_option
 from dibs.cli.values import (
     Seconds,
     WholeNumber,
     as_dict,
     as_pair,
+    memory,
     number_of_priority,
     priority,
     weight_of_queue,
@@ -64,6 +66,18 @@ def _default(option: str) -> Any:
     "--poll", type=Seconds(0.001), default=_default("poll"), show_default=True,
     metavar="S", help="Seconds between two looks when no nudge comes.",
 )  # fmt: skip
+@click.option(
+    "--max-jobs", type=WholeNumber(min=1), metavar="N",
+    help="Make room for a fresh worker after N jobs. [default: never]",
+)  # fmt: skip
+@click.option(
+    "--max-memory", type=memory, metavar="SIZE",
+    help="Make room for a fresh worker at this resident memory, as in 512MB. [default: never]",
+)  # fmt: skip
+@click.option(
+    "--max-leaked", type=WholeNumber(min=1), default=_default("max_leaked"), show_default=True,
+    metavar="N", help="Make room for a fresh worker when so many handlers did not end in time.",
+)  # fmt: skip
 @click.option("--until-idle", is_flag=True, help="Stop when nothing is left that could start now.")
 @click.option(
     "--log-format", type=click.Choice(get_args(LogFormat)), default="text", show_default=True,
@@ -84,6 +98,9 @@ def worker(
     The first SIGTERM or SIGINT (Ctrl-C) claims no more jobs and lets running ones finish within
     the grace time; what doesn't finish goes back to its queue without losing an attempt. The
     second stops at once.
+
+    A worker that makes room for a fresh one stops gracefully too. Under --processes it is replaced
+    at once; without, it starts anew in the same process.
     """
     serving = _serving(options)
     configure_logging(log_format, getattr(logging, log_level.upper()))
@@ -92,9 +109,12 @@ def worker(
         _supervise(target.app_name, processes, options)
     elif supervised is not None:
         with _reporting(ChildLink(supervised)) as link:
-            _work(target, link, **options | serving)
+            if reason := _work(target, link, **options | serving):
+                link.report_recycling(reason)
     else:
-        _work(target, None, **options | serving)
+        program = Program()
+        if _work(target, None, **options | serving):
+            program.start_anew()
 
 
 def _serving(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,12 +131,14 @@ def _serving(options: Mapping[str, Any]) -> dict[str, Any]:
 def _work(
     target: Target, link: ChildLink | None, *, min_priority: int | None, max_priority: int | None,
     until_idle: bool, **options: Any,
-) -> None:  # fmt: skip
+) -> str | None:  # fmt: skip
+    """Run a worker, and return why it wants to be replaced, if it does."""
     with closing(target.load_app()) as app:
         worker = app.worker(priorities=(min_priority, max_priority), **options)
         if link is not None:
             link.follow(worker)
         worker.run(until_idle=until_idle)
+    return worker.recycling
 
 
 @contextmanager

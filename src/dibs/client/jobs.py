@@ -1,4 +1,4 @@
-"""`app.jobs`: looking at jobs, and changing those that wait."""
+"""`app.jobs`: looking at jobs, changing those that wait, and cancelling."""
 
 from __future__ import annotations
 
@@ -105,7 +105,12 @@ class Jobs:
         return jobs.job_list(wanted, kind, queue, limit)
 
     def _cancel(self, job_id: int, reason: str | None = None) -> Operation[Job]:
-        """Cancel a waiting job, and return it as it ended.
+        """Cancel a job, and return it as it is then: cancelled if it waited.
+
+        One that runs is returned with `cancelling=True`. Its worker sees the request within a
+        second, and ends the attempt: an async handler is cancelled, a child process killed. A
+        thread can only be told: `ctx.cancelled`. The job ends cancelled, unless its handler
+        returned in spite of it, and so has done the work.
 
         Args:
             job_id: which job.
@@ -113,7 +118,7 @@ class Jobs:
 
         Raises:
             JobNotFoundError: no job has this id.
-            JobStateError: it is running, or has ended.
+            JobStateError: it has ended.
             DibsError: the reason is no text that both engines can store.
         """
         if reason is not None and (not isinstance(reason, str) or "\0" in reason):

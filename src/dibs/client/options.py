@@ -10,12 +10,10 @@ from dibs.client.uniqueness import unique_changes
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import NewJob, Priority, check_max_attempts, check_name, check_priority
 from dibs.model.retry import Retry, retry_to_json
+from dibs.model.timeouts import NO_TIMEOUT, SHORTEST_TIMEOUT
 from dibs.model.times import SECOND, Duration, duration, to_micros
 from dibs.model.unique import JobKey, Unique, idempotency
 
-NO_TIMEOUT = 0
-SHORTEST_TIMEOUT = 0.001
-"""Seconds."""
 IDEMPOTENCY_PERIOD = 24 * 3600 * SECOND
 """Microseconds that an idempotency key is known, by default."""
 

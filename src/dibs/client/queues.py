@@ -9,6 +9,7 @@ from dibs.client.faces import async_face, sync_face
 from dibs.model.aging import Aging
 from dibs.model.job import ByPriority, check_name
 from dibs.model.queues import QueuePolicy
+from dibs.model.times import Duration
 from dibs.store.ops import queues
 from dibs.store.ops.queues import Queue
 from dibs.store.runner import Runner
@@ -31,7 +32,12 @@ class Queues:
         return self._client.store
 
     def declare(
-        self, name: str, *, aging: Aging | None = None, weights: ByPriority | None = None
+        self,
+        name: str,
+        *,
+        aging: Aging | None = None,
+        weights: ByPriority | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
 
@@ -42,6 +48,8 @@ class Queues:
             name: of the queue.
             aging: how waiting jobs gain priority. Default not at all.
             weights: the share of each level. Default none: strictly by priority.
+            timeout: seconds or timedelta that an attempt may take, where neither the job nor its
+                kind says. Default no limit.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -50,10 +58,15 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        self.declared[check_name(name, "queue")] = _policy(aging, weights)
+        self.declared[check_name(name, "queue")] = _policy(aging, weights, timeout)
 
     def _configure(
-        self, name: str, *, aging: Aging | None = None, weights: ByPriority | None = None
+        self,
+        name: str,
+        *,
+        aging: Aging | None = None,
+        weights: ByPriority | None = None,
+        timeout: Duration | None = None,
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
 
@@ -65,6 +78,8 @@ class Queues:
             weights: the share of each level, as in `{20: 8, 10: 4, 5: 2, 0: 1}`: of 15 jobs that
                 start, 8 have a priority of 20 or more, 4 one from 10 to 19, and so on, as long as
                 all have work. Default none: strictly by priority.
+            timeout: seconds or timedelta that an attempt may take, where neither the job nor its
+                kind says. Default no limit.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -73,7 +88,8 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        return queues.queue_configure(check_name(name, "queue"), _policy(aging, weights))
+        policy = _policy(aging, weights, timeout)
+        return queues.queue_configure(check_name(name, "queue"), policy)
 
     def _reset(self, name: str) -> Operation[Queue]:
         """Return a queue to the policy that code declares, or to strict order.
@@ -105,5 +121,8 @@ class Queues:
     alist = async_face(_list)
 
 
-def _policy(aging: Aging | None, weights: ByPriority | None) -> QueuePolicy:
-    return QueuePolicy(aging, {} if weights is None else cast("Mapping[int, int]", weights))
+def _policy(
+    aging: Aging | None, weights: ByPriority | None, timeout: Duration | None
+) -> QueuePolicy:
+    shares = {} if weights is None else cast("Mapping[int, int]", weights)
+    return QueuePolicy(aging, shares, timeout)

@@ -1,18 +1,20 @@
-"""The policy of a queue: how its lines stand to each other."""
+"""The policy of a queue: how its lines stand to each other, and how long its jobs may take."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from datetime import timedelta
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
 from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
 from dibs.model.job import check_priority
 from dibs.model.shares import check_weight
-from dibs.model.times import SECOND
+from dibs.model.timeouts import SHORTEST_TIMEOUT
+from dibs.model.times import SECOND, Duration, duration, in_seconds
 
 
 class Weights(dict[int, int]):
@@ -42,6 +44,10 @@ class QueuePolicy:
     weights: Mapping[int, int] = field(default_factory=dict)
     """The share of each level: a priority and all above it, up to the next one. Default none."""
 
+    timeout: Duration | None = None
+    """Seconds or timedelta that an attempt may take, where neither job nor kind says. Default no
+    limit."""
+
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""
 
@@ -49,7 +55,8 @@ class QueuePolicy:
         """Check the values.
 
         Raises:
-            ConfigurationError: something else than an Aging, or a weight out of its range.
+            ConfigurationError: something else than an Aging, or a weight or the timeout out of its
+                range.
             InvalidJobError: a level that is no priority.
         """
         if self.aging is not None and not isinstance(self.aging, Aging):
@@ -67,6 +74,9 @@ class QueuePolicy:
         }
         ordered = Weights(sorted(checked.items(), reverse=True))
         object.__setattr__(self, "weights", ordered)
+        if self.timeout is not None:
+            micros = duration(self.timeout, "timeout", minimum=SHORTEST_TIMEOUT)
+            object.__setattr__(self, "timeout", timedelta(microseconds=micros))
 
     def __str__(self) -> str:
         """Say it in words.
@@ -81,7 +91,15 @@ class QueuePolicy:
             words.append(f"weights {shares}")
         if self.unreadable is not None:
             words.append(f"strict, for its policy cannot be read: {self.unreadable!r}")
-        return "; ".join(words) or "strict"
+        words = words or ["strict"]
+        if self.limit is not None:
+            words.append(f"timeout {in_seconds(self.limit / SECOND)} s")
+        return "; ".join(words)
+
+    @cached_property
+    def limit(self) -> int | None:
+        """`timeout` in microseconds; a claim asks for it once for every job that it takes."""
+        return None if self.timeout is None else duration(self.timeout, "timeout")
 
     @property
     def strict(self) -> bool:
@@ -117,6 +135,8 @@ def policy_to_json(policy: QueuePolicy) -> str:
         }
     if policy.weights:
         value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
+    if policy.limit is not None:
+        value["timeout"] = policy.limit / SECOND
     return json.dumps(value)
 
 
@@ -133,7 +153,8 @@ def policy_from_json(text: str | None) -> QueuePolicy:
         value = json.loads(text)
         aging = value.pop("aging", None)
         weights = {int(level): weight for level, weight in value.pop("weights", {}).items()}
-        policy = QueuePolicy(None if aging is None else Aging(**aging), weights)
+        timeout = value.pop("timeout", None)
+        policy = QueuePolicy(None if aging is None else Aging(**aging), weights, timeout)
     except (DibsError, ValueError, TypeError, AttributeError, RecursionError):
         return QueuePolicy(unreadable=text)
     return QueuePolicy(unreadable=text) if value else policy

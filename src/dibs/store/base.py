@@ -49,7 +49,8 @@ class Store(Runner, Protocol):
 
         Raises:
             SchemaError: the tables are missing, older or newer than this code.
-            StoreUnavailableError: the database cannot be reached, or stays locked.
+            StoreUnavailableError: the database cannot be reached, stays locked, or cannot be
+                written now: the disk is full, or the file read-only.
             StoreError: the database refused.
         """
         ...

@@ -8,11 +8,13 @@ and are set up for those.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from dibs.errors import MissingDependencyError, SchemaError
@@ -77,6 +79,7 @@ class PostgresStore(Closing):
         first = next(calls)
         prepare = _prepare(operation)
         with driver.translated(self.url.display), self._connection() as connection:
+            connection.answer_within = self._within(operation)
 
             def execute(call: Call) -> RowList:
                 cursor = connection.execute(call.sql, call.params or None, prepare=prepare)
@@ -108,6 +111,7 @@ class PostgresStore(Closing):
         pool = await self._async_pool()
         with driver.translated(self.url.display):
             async with pool.connection() as connection:
+                connection.answer_within = self._within(operation)
 
                 async def execute(call: Call) -> RowList:
                     cursor = await connection.execute(
@@ -115,10 +119,18 @@ class PostgresStore(Closing):
                     )
                     return await cursor.fetchall() if cursor.description else []
 
-                if first.alone:
-                    return await adrive(calls, first, execute)
-                async with connection.transaction():
-                    return await adrive(calls, first, execute)
+                try:
+                    if first.alone:
+                        return await adrive(calls, first, execute)
+                    async with connection.transaction():
+                        return await adrive(calls, first, execute)
+                except driver.NoAnswer:
+                    await pool.drain()  # the others may be as deaf, each for as long
+                    raise
+
+    def _within(self, operation: Operation[Any]) -> float:
+        within = operation.within
+        return driver.ANSWER_SECONDS[self._role] if within is None else within
 
     # --- Connections -----------------------------------------------------------------------
 
@@ -132,7 +144,11 @@ class PostgresStore(Closing):
                 except driver.PoolClosed:
                     continue
                 break
-            yield connection
+            try:
+                yield connection
+            except driver.NoAnswer:
+                self._sync_pool().drain()  # the others may be as deaf, each for as long
+                raise
 
     def _sync_pool(self) -> Any:
         with self._lock:
@@ -170,7 +186,9 @@ class PostgresStore(Closing):
         """Create or upgrade the tables; return the names of the migrations that ran."""
         with driver.translated(self.url.display):
             driver.try_connect(self.url.target)
-        ran = self._transact(schema_migrate("postgres", self.url.display))
+        # Twenty processes may stand in line for it, and large tables take their time.
+        migrate = replace(schema_migrate("postgres", self.url.display), within=math.inf)
+        ran = self._transact(migrate)
         self._current = True
         return ran
 

@@ -14,10 +14,23 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTi
 
 from dibs.errors import SchemaError, StoreError, StoreUnavailableError
 from dibs.store.base import Role
-from dibs.store.postgres_connect import CONNECT_SECONDS, OPTIONS, connect
+from dibs.store.postgres_connect import (
+    CONNECT_SECONDS,
+    AsyncConnection,
+    Connection,
+    NoAnswer,
+    connect,
+    options,
+)
 from dibs.store.postgres_nudge import Listener, Nudger
 
 POOL_SIZE = {Role.PRODUCER: 10, Role.WORKER: 4}
+
+ANSWER_SECONDS = {Role.PRODUCER: 60.0, Role.WORKER: 30.0}
+"""How long a connection waits for an answer, where an operation does not say."""
+
+IDLE_SECONDS = 10
+"""How long a worker's transaction may wait for its next statement."""
 
 WORKER_SETTINGS = (
     # The claim is compiled by JIT for 200 ms at every execution where costs are overestimated.
@@ -29,17 +42,24 @@ WORKER_SETTINGS = (
     "SET enable_mergejoin = off",
     # The same plan for all parameters is a good one for each (tests/plans), and is made once.
     "SET plan_cache_mode = force_generic_plan",
-    # A hung server or a forgotten lock must end in an error that the loops recover from.
-    "SET statement_timeout = '60s'",
-    "SET lock_timeout = '30s'",
+    # A forgotten lock must end in an error that the loops recover from, and that says more than
+    # that no answer came.
+    "SET statement_timeout = '25s'",
+    "SET lock_timeout = '20s'",
+    # One that vanished in the middle of a transaction must not keep what it locked: the server
+    # would notice after two hours, and meanwhile nobody could claim, settle or rescue those jobs.
+    f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'",
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
 )
 
 Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 """Errors after which the same transaction may well succeed."""
 
 __all__ = [
-    "Conflict", "Listener", "Nudger", "PoolClosed", "make_async_pool", "no_gate", "open_pool",
-    "translated", "try_connect",
+    "ANSWER_SECONDS", "Conflict", "Listener", "NoAnswer", "Nudger", "PoolClosed",
+    "make_async_pool", "no_gate", "open_pool", "translated", "try_connect",
 ]  # fmt: skip
 
 
@@ -50,49 +70,76 @@ def no_gate() -> AbstractContextManager[None]:
 
 def try_connect(target: str) -> None:
     """Connect once, so that a wrong URL fails at once and by its own words."""
-    connect(target, "dibs").close()
+    connect(target, "dibs", answer_within=CONNECT_SECONDS).close()
 
 
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     """Refuse an idle connection that the server has closed, without a round trip.
 
-    An idle connection has nothing to read, unless its end or a notice has arrived.
+    An idle connection has nothing to read, unless its end or a notice has arrived; or one after
+    the other, as when the server was shut down.
     """
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
+    while poll.poll(0):
         connection.pgconn.consume_input()  # raises OperationalError at the end of the stream
-
-
-async def _acheck(connection: psycopg.AsyncConnection[Any]) -> None:
-    _check(connection)
 
 
 def open_pool(target: str, role: Role) -> Any:
     """Return an open pool for the sync face."""
     settings = WORKER_SETTINGS if role is Role.WORKER else ()
 
-    def configure(connection: psycopg.Connection[Any]) -> None:
+    def configure(connection: Connection) -> None:
+        connection.answer_within = ANSWER_SECONDS[role]
         connection.adapters.register_loader("json", TextLoader)
         for setting in settings:
             connection.execute(setting)
 
-    return ConnectionPool(target, configure=configure, check=_check, open=True, **_options(role))
+    def check(connection: Connection) -> None:
+        try:
+            _check(connection)
+        except psycopg.Error:
+            pool.drain()  # the others have ended too; for each, psycopg would wait longer
+            raise
+
+    pool = ConnectionPool(
+        configure=configure,
+        check=check,
+        open=True,
+        connection_class=Connection,
+        **_options(target, role),
+    )
+    return pool
 
 
 def make_async_pool(target: str, role: Role) -> Any:
     """Return a pool for the async face, still to be opened on its loop."""
     settings = WORKER_SETTINGS if role is Role.WORKER else ()
 
-    async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    async def configure(connection: AsyncConnection) -> None:
+        connection.answer_within = ANSWER_SECONDS[role]
         connection.adapters.register_loader("json", TextLoader)
         for setting in settings:
             await connection.execute(setting)
 
-    return _AsyncPool(target, configure=configure, check=_acheck, open=False, **_options(role))
+    async def check(connection: AsyncConnection) -> None:
+        try:
+            _check(connection)
+        except psycopg.Error:
+            await pool.drain()  # the others have ended too; for each, psycopg would wait longer
+            raise
+
+    pool = _AsyncPool(
+        configure=configure,
+        check=check,
+        open=False,
+        connection_class=AsyncConnection,
+        **_options(target, role),
+    )
+    return pool
 
 
-class _AsyncPool(AsyncConnectionPool[Any]):
+class _AsyncPool(AsyncConnectionPool[AsyncConnection]):
     """Lets its event loop end where an app was left open.
 
     The pool's own workers swallow a cancellation that meets them at work, and `asyncio.run` would
@@ -119,13 +166,13 @@ class _Cancellable:
         return await self._queue.get()
 
 
-def _options(role: Role) -> dict[str, Any]:
+def _options(target: str, role: Role) -> dict[str, Any]:
     return {
         "min_size": 1,
         "max_size": POOL_SIZE[role],
         "timeout": CONNECT_SECONDS,
         "reconnect_timeout": 5,
-        "kwargs": {"application_name": f"dibs-{role.value}", **OPTIONS},
+        "kwargs": options(target, f"dibs-{role.value}"),
     }
 
 

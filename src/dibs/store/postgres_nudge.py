@@ -19,6 +19,10 @@ from dibs.store.postgres_connect import connect
 from dibs.telemetry import log_event
 
 CHANNEL = "dibs"
+ANSWER_SECONDS = 5.0
+"""How long the server may take to answer; a nudge later than that helps nobody."""
+PROBE_SECONDS = 15.0
+"""Between two questions to a server that has nothing to say."""
 GAP_SECONDS = 0.002
 """Shortest time between two notifications of one process."""
 
@@ -60,7 +64,7 @@ class Nudger:
         while queues := self._next():
             try:
                 if connection is None or connection.closed:
-                    connection = connect(self._target, "dibs-nudge")
+                    connection = connect(self._target, "dibs-nudge", answer_within=ANSWER_SECONDS)
                     connection.execute("SET synchronous_commit = off")
                 connection.execute(
                     "SELECT pg_notify(%s, queue) FROM unnest(%s::text[]) AS q (queue)",
@@ -98,12 +102,14 @@ class Listener:
     def close(self) -> None:
         """Stop listening."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(timeout=1)  # it may be waiting for a server that does not answer
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
             try:
-                with connect(self._target, "dibs-watch") as connection:
+                with connect(
+                    self._target, "dibs-watch", answer_within=ANSWER_SECONDS
+                ) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._on_nudge()  # what came while nobody listened
                     self._follow(connection)
@@ -113,7 +119,12 @@ class Listener:
                 self._stopped.wait(1)
 
     def _follow(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        asked = time.monotonic()
         while not self._stopped.is_set():
+            if time.monotonic() - asked > PROBE_SECONDS:
+                connection.execute("SELECT")  # fails, where nobody is there any more
+                self._on_nudge()  # for those that came with the answer
+                asked = time.monotonic()
             # Short, so that close() does not wait long; a notification ends it at once.
             for notification in connection.notifies(timeout=0.1, stop_after=1):
                 if notification.payload in self._queues:

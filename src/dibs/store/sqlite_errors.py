@@ -8,14 +8,17 @@ from contextlib import contextmanager
 
 from dibs.errors import SchemaError, StoreError, StoreUnavailableError
 
-_ADVICE = {
+_DAMAGED = {
+    "SQLITE_NOTADB": "the file is not a SQLite database; name another file",
+    "SQLITE_CORRUPT": "the database file is damaged; restore it from a backup",
+}
+_PASSING = {
     "SQLITE_CANTOPEN": "the file cannot be opened; check that its folder exists and is writable",
     "SQLITE_READONLY": "the file is not writable; check its permissions and those of its folder",
     "SQLITE_FULL": "the disk is full; free some space and try again",
-    "SQLITE_NOTADB": "the file is not a SQLite database; name another file",
-    "SQLITE_CORRUPT": "the database file is damaged; restore it from a backup",
     "SQLITE_IOERR": "the disk reported an error",
 }
+"""What is no fault of an operation: the same one works when somebody has seen to the file."""
 
 
 def is_locked(error: sqlite3.Error) -> bool:
@@ -44,9 +47,11 @@ def translated(display: str) -> Iterator[None]:
             raise SchemaError(
                 f"{display} has no dibs tables; create them with: dibs migrate (or app.migrate())"
             ) from error
-        for prefix, advice in _ADVICE.items():
-            if name.startswith(prefix):
-                raise StoreError(f"{display}: {advice} ({error})") from error
+        for kind, advices in ((StoreUnavailableError, _PASSING), (StoreError, _DAMAGED)):
+            for prefix, advice in advices.items():
+                if name.startswith(prefix):
+                    raise kind(f"{display}: {advice} ({error})") from error
         raise StoreError(f"{display}: {error}") from error
     except PermissionError as error:
-        raise StoreError(f"{display}: {_ADVICE['SQLITE_READONLY']} ({error.filename})") from error
+        advice = _PASSING["SQLITE_READONLY"]
+        raise StoreUnavailableError(f"{display}: {advice} ({error.filename})") from error

@@ -63,6 +63,8 @@ class Operation(Generic[R_co]):
     """Changes nothing; runs beside writers where the engine has one writer at a time."""
     nudges: Callable[[Any], Collection[str]] | None = None
     """From the result: queues whose idle workers a store tells, once it is committed."""
+    within: float | None = None
+    """Seconds that each answer of a server may take; None leaves it to the store."""
 
 
 def operation(

@@ -71,8 +71,11 @@ def _sqlite(url: str, rest: str) -> DatabaseUrl:
 def _postgres(rest: str) -> DatabaseUrl:
     target = f"postgresql://{rest}"
     display = hide_password(target)
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, at, hosts = authority.rpartition("@")
     try:
-        urlsplit(target)
+        for host in hosts.split(","):  # each by itself: several are libpq's, not the standard's
+            urlsplit(f"//{user}{at}{host}")
     except ValueError:
         raise ConfigurationError(
             f"database URL {display!r}: brackets that don't hold an address; write those in a "

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _START_TIMEOUT = 60.0
-_STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+_Mode = Literal["smart", "fast", "immediate"]
+_STOP_SIGNALS: dict[_Mode, signal.Signals] = {
+    "smart": signal.SIGTERM,
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+}
 _INITDB_OPTIONS = ("--username=postgres", "-Atrust", "-EUTF8", "--no-locale", "--no-sync")
 # Started with its standard input on a pipe from us; reading ends when we do, however we end.
 _WATCHDOG = 'read -r _; "$1/pg_ctl" -D "$2/data" -m immediate stop; rm -rf "$2"'
@@ -55,7 +60,8 @@ class PostgresCluster:
     Args:
         root: directory to put the cluster's temporary directory in; the system's by default.
         settings: server settings as in ``postgresql.conf``. Durability is PostgreSQL's default
-            (on) unless ``{"fsync": "off"}`` is among them.
+            (on) unless ``{"fsync": "off"}`` is among them; the server listens on 127.0.0.1 unless
+            there are ``listen_addresses``.
 
     Raises:
         MissingDependencyError: at the first start, if the extra ``testing`` is not installed.
@@ -100,19 +106,34 @@ class PostgresCluster:
                 self.port = free_port()
             undo.pop_all()
 
-    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+    def stop(self, mode: _Mode = "fast", *, within: float = _START_TIMEOUT) -> bool:
         """Stop the server and keep its data, so that it can be started again.
 
-        ``fast`` ends all connections and closes down cleanly; ``immediate`` leaves recovery to the
-        next start. Leaving the ``with`` block, or ``close()``, removes the data too.
+        ``smart`` takes no new connections and waits until the last client has left, which one
+        that stays connected, as a worker does, never does; ``fast`` ends all connections and
+        closes down cleanly; ``immediate`` leaves recovery to the next start. Leaving the ``with``
+        block, or ``close()``, removes the data too.
+
+        Args:
+            mode: how to stop.
+            within: seconds to wait for it. Then a smart shutdown becomes a fast one; a server
+                that does not heed that either is killed.
+
+        Returns:
+            Whether `mode` was enough.
         """
         if self._server is None:
-            return
+            return True
         self._server.send_signal(_STOP_SIGNALS[mode])
         try:
-            self._server.wait(_START_TIMEOUT)
+            self._server.wait(within)
         except subprocess.TimeoutExpired:
-            self.kill()
+            if mode == "smart":
+                self.stop("fast")
+            else:
+                self.kill()
+            return False
+        return True
 
     def kill(self) -> None:
         """End the server and all its processes with SIGKILL, as in a crash; keep its data."""
@@ -135,7 +156,7 @@ class PostgresCluster:
         while not all(has_ended(child) for child in children):
             time.sleep(0.005)
 
-    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+    def restart(self, mode: _Mode = "fast") -> None:
         """Stop the server and start it again, with the same data on the same port."""
         self.stop(mode)
         self.start()
@@ -180,16 +201,23 @@ class PostgresCluster:
         self._bin = find_binaries(self._account, base)
         watchdog = ["/bin/sh", "-c", _WATCHDOG, "dibs-watchdog", str(self._bin), str(base)]
         self._watchdog = self._spawn(base, watchdog, stdin=subprocess.PIPE)
-        initdb = [str(self._bin / "initdb"), "-D", str(base / "data"), *_INITDB_OPTIONS]
-        if self._spawn(base, initdb).wait() != 0:
-            raise ConfigurationError(f"PostgreSQL's initdb failed:\n{_last_words(base)}")
+        self._fill(base)
         return base
+
+    def _fill(self, base: Path) -> None:
+        """Make the database that the server starts with: an empty one."""
+        self._tool(base, "initdb", "-D", str(base / "data"), *_INITDB_OPTIONS)
+
+    def _tool(self, base: Path, name: str, *arguments: str) -> None:
+        """Run one of PostgreSQL's programs to its end."""
+        if self._spawn(base, [str(self._bin / name), *arguments]).wait() != 0:
+            raise ConfigurationError(f"PostgreSQL's {name} failed:\n{_last_words(base)}")
 
     def _launch(self, base: Path) -> bool:
         """Start the server; return whether it is ready, or False if its port is taken."""
         settings = {
-            **self._settings,
             "listen_addresses": "127.0.0.1",
+            **self._settings,
             "port": str(self.port),
             "unix_socket_directories": "..",  # seen from the data: short however long the path is
         }
@@ -237,4 +265,4 @@ def _is_ready(data: Path, pid: int) -> bool:
         lines = (data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
+    return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() in {"ready", "standby"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from dibs.client.context import JobContext
+from dibs.client.context import JobContext, StopSignal
 from dibs.client.handler import Handler
 from dibs.errors import InvalidArgsError
 from dibs.model.job import DeadReason
@@ -29,8 +29,10 @@ TRACEBACK_LIMIT = 20_000
 """Characters kept of an error's message and traceback; of a traceback, the last ones."""
 
 
-def call_args(handler: Handler[..., Any], job: Claimed, worker: str) -> dict[str, Any]:
-    """Return the keyword arguments for the handler.
+def call_args(
+    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
+) -> dict[str, Any]:
+    """Return the keyword arguments for the handler; its context tells when `stop` was told.
 
     Raises:
         InvalidArgsError: the stored args no longer fit its annotations.
@@ -46,24 +48,29 @@ def call_args(handler: Handler[..., Any], job: Claimed, worker: str) -> dict[str
             attempt=ticket.attempt,
             max_attempts=job.max_attempts,
             worker=worker,
+            _stop=stop,
         )
     return kwargs
 
 
-async def attempt_async(handler: Handler[..., Any], job: Claimed, worker: str) -> Outcome:
+async def attempt_async(
+    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
+) -> Outcome:
     """Run an async handler; only a cancellation gets out."""
     try:
-        return ended(await handler.function(**call_args(handler, job, worker)))
+        return ended(await handler.function(**call_args(handler, job, worker, stop)))
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # SystemExit would end the event loop, and the worker with it
         return failed(error)
 
 
-def attempt_sync(handler: Handler[..., Any], job: Claimed, worker: str) -> Outcome:
+def attempt_sync(
+    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
+) -> Outcome:
     """Run a sync handler."""
     try:
-        return ended(handler.function(**call_args(handler, job, worker)))
+        return ended(handler.function(**call_args(handler, job, worker, stop)))
     except BaseException as error:
         return failed(error)
 

@@ -6,7 +6,7 @@ import heapq
 from collections import deque
 
 from dibs.model.job import PRIORITY_MIN
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claim import Claimed, Key, key_of
 
 
 class Buffer:
@@ -44,6 +44,14 @@ class Buffer:
     def pop(self) -> Claimed:
         """Take the one in front."""
         return self._held.popleft()[1]
+
+    def take(self, key: Key) -> Claimed | None:
+        """Take one claim out, if it is there."""
+        for place, (_, job) in enumerate(self._held):
+            if key_of(job) == key:
+                del self._held[place]
+                return job
+        return None
 
     def bring(self, lowest: int) -> bool:
         """Bring the first job of at least this priority to the front, if there is one."""

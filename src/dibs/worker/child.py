@@ -14,6 +14,7 @@ from functools import reduce
 from multiprocessing.connection import Connection
 from typing import Any
 
+from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
 from dibs.errors import ConfigurationError
 from dibs.model.job import DeadReason
@@ -66,7 +67,7 @@ def _run(message: bytes) -> Outcome:
         handler = _find(module, qualname)
     except Exception as error:
         return failed(error)
-    return attempt_sync(handler, Claimed(*job), worker)
+    return attempt_sync(handler, Claimed(*job), worker, StopSignal())
 
 
 def _find(module: str, qualname: str) -> Handler[..., Any]:

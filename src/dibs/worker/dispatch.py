@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dibs.client.handler import Handler
-from dibs.model.lifecycle import Interrupted, Outcome
+from dibs.model.lifecycle import CalledOff, Interrupted, Outcome
 from dibs.model.lines import Demand
 from dibs.model.prefetch import OVERDUE, Prefetch
 from dibs.model.slots import Slots
 from dibs.store.ops.claim import Claimed, Key, key_of
-from dibs.telemetry import log_event
-from dibs.worker.attempt import attempt_async, failed
 from dibs.worker.buffer import Buffer
-from dibs.worker.processes import ProcessExecutor
+from dibs.worker.runs import Run, Runs
 from dibs.worker.settle import Settler
-from dibs.worker.threads import ThreadExecutor
-
-logger = logging.getLogger("dibs.worker")
 
 ALONE_SECONDS = 30.0
 """How long a job on its last chance waits for the worker's other jobs to end."""
-UNCANCELLED_SECONDS = 1.0
-"""How long a cancelled async handler may take to clean up."""
 
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """A job that occupies a slot."""
-
-    job: Claimed
-    task: asyncio.Task[None] | None = None
+_UNSTARTED = Interrupted()
 
 
 class Dispatcher:
@@ -49,7 +33,9 @@ class Dispatcher:
         max_crashes: int,
         settler: Settler,
     ) -> None:
-        """Run jobs in `slots`; `on_room` is called when there is room for more.
+        """Run jobs in `slots`.
+
+        `on_room` is called when there is room for more, `on_ended` for each that ended.
 
         Args:
             worker: its id.
@@ -58,25 +44,22 @@ class Dispatcher:
             max_crashes: how often a job's worker may die before the job is buried.
             settler: takes every job that ended, or is given back.
         """
-        self._worker = worker
-        self._handlers = handlers
         self._slots = slots
         self._settler = settler
         self._last_chance = max(1, max_crashes - 1)
         self._suspects = 0
         self.on_room: Callable[[], None] | None = None
+        self.on_ended: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._prefetch = Prefetch(self._loop.time())
         self._buffer = Buffer()
-        self._running: dict[Key, _Run] = {}
-        self._threads = ThreadExecutor(worker, self._ended)
-        self._processes = ProcessExecutor(worker, self._ended)
+        self._running: dict[Key, Run] = {}
+        self.runs = Runs(worker, handlers, self._ended)
         self._empty = asyncio.Event()
         self._empty.set()
         self._alone: asyncio.Task[None] | None = None
         self._alone_by: float | None = None
         self._closed = False
-        self._interrupting = False
 
     def demand(self, most: int) -> Demand | None:
         """Return what to claim now, at most so many; None where a claim would not pay."""
@@ -135,10 +118,10 @@ class Dispatcher:
         """Give back every claim that has not started, but the first so many."""
         self._return(self._buffer.drop(but=but))
 
-    def _return(self, jobs: list[Claimed]) -> None:
+    def _return(self, jobs: list[Claimed], outcome: Outcome = _UNSTARTED) -> None:
         for job in jobs:
             self._suspects -= self._suspect(job)
-            self._settler.add(job, Interrupted())
+            self._settler.add(job, outcome)
         self._note_empty()
 
     # --- Slots -----------------------------------------------------------------------------
@@ -149,27 +132,13 @@ class Dispatcher:
             if self._alone is not None or (suspect and not self._may_start_alone()):
                 return
             job = self._buffer.pop()
-            run = self._running[key_of(job)] = _Run(job)
+            run = self._running[key_of(job)] = Run(job)
             self._slots.take(job.priority)
             self._empty.clear()
             if suspect:
                 self._alone = self._loop.create_task(self._start_alone(run))
                 return
-            self._start(run)
-
-    def _start(self, run: _Run) -> None:
-        job = run.job
-        handler = self._handlers[job.kind]
-        if handler.executor == "async":
-            # A context of its own, as in a thread: by default a task inherits the context that
-            # makes it, and that is often the task of the job that ended before.
-            run.task = self._loop.create_task(
-                self._run_async(handler, job), context=contextvars.Context()
-            )
-        elif handler.executor == "thread":
-            self._threads.start(handler, job)
-        else:
-            self._processes.start(handler, job)
+            self.runs.start(run)
 
     # A worker that dies counts a crash for every job it holds, and most of them are innocent. So a
     # job that would be buried by one crash more is started only when the worker holds nothing
@@ -189,29 +158,28 @@ class Dispatcher:
             self.give_back(but=1)
         return now >= self._alone_by
 
-    async def _start_alone(self, run: _Run) -> None:
+    async def _start_alone(self, run: Run) -> None:
         self.give_back()
         await self._settler.emptied()
         if key_of(run.job) in self._running:  # else it was interrupted meanwhile
-            self._start(run)
-
-    async def _run_async(self, handler: Handler[..., Any], job: Claimed) -> None:
-        try:
-            outcome = await attempt_async(handler, job, self._worker)
-        except asyncio.CancelledError as error:
-            outcome = Interrupted() if self._interrupting else failed(error)
-        self._ended(job, outcome)
+            self.runs.start(run)
 
     def _ended(self, job: Claimed, outcome: Outcome) -> None:
-        if self._running.pop(key_of(job), None) is None:
-            return  # it was interrupted, and given back already
+        run = self._running.pop(key_of(job), None)
+        if run is None:
+            return  # it was ended from outside, and settled already
+        run.over = True
+        if run.timer is not None:
+            run.timer.cancel()
         free = self._slots.free
         self._slots.leave(job.priority)
         if self._suspect(job):
             self._suspects -= 1
             self._alone = self._alone_by = None
         self._prefetch.ended(1, self._loop.time())
-        self._settler.add(job, outcome)
+        self._settler.add(job, run.judge(outcome))
+        if self.on_ended is not None:
+            self.on_ended()
         self._fill_slots()
         self._note_empty()
         # A slot that stays free is of no use to what is held: it is one for the urgent.
@@ -223,6 +191,13 @@ class Dispatcher:
             self._empty.set()
 
     # --- Stopping --------------------------------------------------------------------------
+
+    def call_off(self, key: Key, reason: str | None) -> None:
+        """End a job that is held, because somebody wants it cancelled; may be told again."""
+        if (run := self._running.get(key)) is not None:
+            self.runs.call_off(run, reason)
+        elif (job := self._buffer.take(key)) is not None:
+            self._return([job], CalledOff(reason))
 
     def close(self) -> None:
         """Start nothing more: give back what has not started, and what still comes in."""
@@ -243,32 +218,9 @@ class Dispatcher:
         Async handlers are cancelled, child processes killed; threads can only be left behind,
         and what they return is ignored.
         """
-        self._interrupting = True
         runs = list(self._running.values())
-        tasks = [run.task for run in runs if run.task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=UNCANCELLED_SECONDS)
+        await self.runs.interrupt(runs)
         for run in runs:
-            if run.task is not None and not run.task.done():
-                _leave_behind(run.job, run.task)
-            self._ended(run.job, Interrupted())
-        self._processes.kill()
-        self._threads.abandon()
+            self._ended(run.job, Interrupted(run.began))
+        self.runs.close()
         return len(runs)
-
-
-def _leave_behind(job: Claimed, task: asyncio.Task[None]) -> None:
-    """Let the event loop end without a handler that refuses to be cancelled.
-
-    `asyncio.run` waits for every task it knows, and would wait for this one for ever.
-    """
-    asyncio.tasks._unregister_task(task)
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
-    log_event(
-        logger, logging.WARNING, "handler_left_behind",
-        f"job {job.id} goes back to its queue, but its handler does not end when it is cancelled; "
-        "let CancelledError out of it",
-        job_id=job.id, kind=job.kind,
-    )  # fmt: skip

@@ -31,6 +31,8 @@ BATCH = 100
 """Jobs claimed in one transaction, at most."""
 ADMIT_SECONDS = 1.0
 """Between two looks for blocked jobs of kinds that this worker knows."""
+RECOVER_SECONDS = 15.0
+"""Between two looks for claims that this worker holds and does not know of."""
 VAIN = 5
 """Nudges in a row that brought nothing, after which a worker looks less often."""
 VAIN_SECONDS = 0.01
@@ -54,6 +56,7 @@ class Fetcher(Service):
         kinds: list[str],
         dispatcher: Dispatcher,
         settling: Callable[[], set[Key]],
+        holds: Callable[[], bool],
         poll: float,
     ) -> None:
         """Claim jobs of `serving` and `kinds` for `worker`.
@@ -65,6 +68,7 @@ class Fetcher(Service):
             kinds: what it can run.
             dispatcher: takes what was claimed.
             settling: the claims that are still to be settled.
+            holds: whether the worker has its lease.
             poll: seconds between two looks where no nudge comes.
         """
         super().__init__()
@@ -80,10 +84,11 @@ class Fetcher(Service):
         self._kinds = kinds
         self._dispatcher = dispatcher
         self._settling = settling
+        self._holds = holds
         self._poll = poll
         self._watch: Watch | None = None
         self._claiming = False
-        self._admitted = float("-inf")
+        self._admitted = self._recovered = float("-inf")
         self._reported: dict[str, float] = {}
         self._question: asyncio.Future[bool] | None = None
 
@@ -111,12 +116,14 @@ class Fetcher(Service):
         if (early := self._too_early()) > 0:
             return early
         self._dispatcher.give_back_overdue()
-        if self._claiming:
-            await self._recover()
-        demand = self._dispatcher.demand(BATCH)
-        if demand is None:
-            return self._pause()
         now = asyncio.get_running_loop().time()
+        if self._claiming or now - self._recovered >= RECOVER_SECONDS:
+            await self._recover()
+            self._recovered = now
+        demand = self._dispatcher.demand(BATCH)
+        # What a worker claims whose lease has run out would be taken from it at once.
+        if demand is None or not self._holds():
+            return self._pause()
         question = self._question
         quiet = question is not None and self._dispatcher.idle and not self._settling()
         admit = question is not None or now - self._admitted >= ADMIT_SECONDS
@@ -186,7 +193,8 @@ class Fetcher(Service):
         """Give back what a claim took whose answer never came.
 
         The database may have committed a claim before the connection broke; nobody would run
-        its jobs, and nobody would rescue them, since this worker lives.
+        its jobs, and nobody would rescue them, since this worker lives. It may even receive the
+        claim after that, when the network heals: so looking once is not enough.
         """
         known = self._dispatcher.held() | self._settling()
         held = await self._store.arun(job_held(self._worker))

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from dibs.client.settings import Settings
 from dibs.errors import DibsError
@@ -31,6 +32,8 @@ class Heartbeat:
         self._interval = settings.heartbeat / SECOND
         self._lease = settings.lease / SECOND
         self._beat = beat
+        # So that a connection gone deaf is given up while there is time for another one.
+        self._within = max(self._lease / 3, 1.0)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dibs-heartbeat", daemon=True)
         self._last = time.monotonic()
@@ -42,9 +45,13 @@ class Heartbeat:
         Raises:
             StoreError: the first beat failed.
         """
-        self._store.run(self._beat())
         self._last = time.monotonic()
+        self._store.run(self._beat())
         self._thread.start()
+
+    def holds(self) -> bool:
+        """Return whether the lease has not run out: whether what is claimed now is kept."""
+        return time.monotonic() - self._last < self._lease
 
     def stop(self, timeout: float) -> None:
         """Stop beating; wait at most `timeout` seconds for a beat that is under way."""
@@ -54,12 +61,13 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._interval):
+            asked = time.monotonic()
             try:
-                self._store.run(self._beat())
+                self._store.run(replace(self._beat(), within=self._within))
             except DibsError as error:
                 self._report(error)
             else:
-                self._last = time.monotonic()
+                self._last = asked
                 self._lost = False
 
     def _report(self, error: DibsError) -> None:

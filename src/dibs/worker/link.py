@@ -1,6 +1,7 @@
 """The line between a supervisor and one of its children: a socket pair.
 
     supervisor  <──  {"event": "started"}                    the worker is registered
+                <──  {"event": "recycling", "reason": "…"}   it ends, and wants to be replaced
                 <──  {"event": "failed", "error": "…"}       it cannot start, and why
                 ──>  end of file                             the supervisor is gone, however it went
 
@@ -39,6 +40,10 @@ class ChildLink:
     def report_failure(self, error: str) -> None:
         """Say why there is no worker."""
         self._send({"event": "failed", "error": error[:LONGEST_ERROR]})
+
+    def report_recycling(self, reason: str) -> None:
+        """Say that this child ended to be replaced."""
+        self._send({"event": "recycling", "reason": reason})
 
     def _report_start(self, worker: Worker) -> None:
         worker.started.wait()

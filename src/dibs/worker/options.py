@@ -9,7 +9,9 @@ from dibs.errors import ConfigurationError
 from dibs.model.job import PRIORITY_MAX, PRIORITY_MIN, ByPriority, check_name, check_priority
 from dibs.model.lines import Serving
 from dibs.model.shares import check_weight
+from dibs.model.sizes import size
 from dibs.model.times import SECOND, Duration, duration
+from dibs.worker.recycling import Limits
 
 Served = Sequence[str] | Mapping[str, int]
 """Names of queues, or names with their weights."""
@@ -26,6 +28,7 @@ class WorkerOptions:
     reserve: Mapping[int, int]
     grace: float
     poll: float
+    limits: Limits
 
 
 def make_options(
@@ -37,6 +40,9 @@ def make_options(
     reserve: ByPriority | None,
     grace: Duration,
     poll: Duration,
+    max_jobs: int | None,
+    max_memory: int | str | None,
+    max_leaked: int,
 ) -> WorkerOptions:
     """Check options as the user gave them; `own` are the queues of the handlers.
 
@@ -49,8 +55,11 @@ def make_options(
             "no handlers are registered, so the worker could run nothing; "
             "declare some with @app.job and import their modules"
         )
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise ConfigurationError(f"concurrency={concurrency!r}: expected a positive integer")
+    _check_count("concurrency", concurrency)
+    _check_count("max_leaked", max_leaked)
+    if max_jobs is not None:
+        _check_count("max_jobs", max_jobs)
+    memory = None if max_memory is None else size(max_memory, "max_memory")
     serving = _serving(sorted(own) if queues is None else queues, priorities)
     return WorkerOptions(
         serving,
@@ -58,7 +67,13 @@ def make_options(
         _reserve({} if reserve is None else reserve, concurrency, serving.highest),
         duration(grace, "grace") / SECOND,
         duration(poll, "poll", minimum=0.001) / SECOND,
+        Limits(max_jobs, memory, max_leaked),
     )
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}={value!r}: expected a positive integer")
 
 
 def _serving(queues: Served, priorities: Priorities | None) -> Serving:

@@ -13,10 +13,13 @@ from typing import Any
 
 from dibs.client.handler import Handler
 from dibs.model.lifecycle import Failed, Outcome
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.worker import child
 
 Done = Callable[[Claimed, Outcome], None]
+
+TERM_SECONDS = 1.0
+"""How long a child has to end after SIGTERM, before it is killed."""
 
 
 class ProcessExecutor:
@@ -33,14 +36,13 @@ class ProcessExecutor:
         self._context = multiprocessing.get_context("spawn")
         self._folder = os.getcwd()  # a handler may change it; children must find the same files
         self._idle: list[_Child] = []
-        self._busy: set[_Child] = set()
+        self._busy: dict[Key, _Child] = {}
 
     def start(self, handler: Handler[..., Any], job: Claimed) -> None:
         """Run a job in an idle child, or in a new one."""
         found = self._idle_child() or _Child(self._context, self._folder)
-        self._busy.add(found)
-        found.job = job
-        self._loop.add_reader(found.connection.fileno(), self._ended, found)
+        self._busy[key_of(job)] = found
+        self._loop.add_reader(found.connection.fileno(), self._ended, job)
         try:
             found.connection.send_bytes(child.encode_job(handler, job, self._worker))
         except OSError:  # it died while idle; its end of file is reported by the reader
@@ -55,25 +57,54 @@ class ProcessExecutor:
             found.reap()
         return None
 
-    def _ended(self, found: _Child) -> None:
-        self._loop.remove_reader(found.connection.fileno())
-        self._busy.discard(found)
-        job = found.job
-        found.job = None
+    def _ended(self, job: Claimed) -> None:
+        found = self._busy[key_of(job)]
         try:
             outcome = child.decode_outcome(found.connection.recv_bytes())
         except (EOFError, OSError):
-            outcome = found.reap()
-        else:
+            self._bury(job)
+            return
+        self._release(job)
+        if found.ending is None:
             self._idle.append(found)
-        if job is not None:
-            self._done(job, outcome)
+        else:  # it was quicker than the signal, which it will feel yet
+            found.process.kill()
+            found.reap()
+        self._done(job, outcome)
+
+    def _release(self, job: Claimed) -> _Child:
+        found = self._busy.pop(key_of(job))
+        self._unwatch(found)
+        return found
+
+    def _unwatch(self, found: _Child) -> None:
+        self._loop.remove_reader(found.connection.fileno())
+        if found.ending is not None:
+            found.ending.cancel()
+
+    def _bury(self, job: Claimed) -> None:
+        self._done(job, self._release(job).reap())
+
+    def terminate(self, job: Claimed) -> None:
+        """End the child that runs a job: SIGTERM, and SIGKILL if it is still there a bit later.
+
+        The job ends as if the child had died; the next one gets a new child.
+        """
+        found = self._busy[key_of(job)]
+        if found.ending is None:
+            found.process.terminate()
+            found.ending = self._loop.call_later(TERM_SECONDS, self._kill, job)
+
+    def _kill(self, job: Claimed) -> None:
+        # Not left to the end of its pipe: what the handler forked may hold that open.
+        self._busy[key_of(job)].process.kill()
+        self._bury(job)
 
     def kill(self) -> None:
         """Kill every child, with what it runs."""
-        for found in self._busy:
-            self._loop.remove_reader(found.connection.fileno())
-        for found in [*self._busy, *self._idle]:
+        for found in self._busy.values():
+            self._unwatch(found)
+        for found in [*self._busy.values(), *self._idle]:
             found.process.kill()
             found.reap()
         self._busy.clear()
@@ -87,7 +118,8 @@ class _Child:
         ours: Connection
         ours, theirs = context.Pipe()
         self.connection = ours
-        self.job: Claimed | None = None
+        self.ending: asyncio.TimerHandle | None = None
+        """Set once it was told to end: kills it, if it does not."""
         self.process: BaseProcess = context.Process(
             target=child.serve, args=(theirs, folder), name="dibs-child", daemon=True
         )

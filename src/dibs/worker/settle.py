@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from dibs.client.handler import Handler
@@ -37,6 +38,8 @@ logger = logging.getLogger("dibs.worker")
 BATCH = 100
 """Jobs settled in one transaction, at most."""
 LEISURE = 3600.0
+STUCK_SECONDS = 5.0
+"""Between two tries to settle what the database refuses in any form."""
 
 
 class Settler(Service):
@@ -51,6 +54,8 @@ class Settler(Service):
         self._handlers = handlers
         self._chance = random.Random()
         self._pending: dict[Key, tuple[Claimed, Settlement]] = {}
+        self._stuck: dict[Key, tuple[Claimed, Settlement]] = {}
+        self._try_stuck_at = 0.0
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -78,7 +83,7 @@ class Settler(Service):
 
     def held(self) -> set[Key]:
         """Return every claim that is still to be settled."""
-        return set(self._pending)
+        return set(self._pending) | set(self._stuck)
 
     async def emptied(self) -> None:
         """Wait until all is settled."""
@@ -86,14 +91,20 @@ class Settler(Service):
 
     async def tick(self) -> float:
         """Flush one batch."""
-        keys = list(self._pending)[:BATCH]
-        if keys:
-            batch = [self._pending[key] for key in keys]
+        now = asyncio.get_running_loop().time()
+        if self._stuck and now >= self._try_stuck_at:
+            self._pending |= self._stuck
+            self._stuck.clear()
+        # One end of each job, for what the database answers is which jobs were moved.
+        first: dict[int, Key] = {}
+        for key in islice(self._pending, BATCH):
+            first.setdefault(key[0], key)
+        if batch := [self._pending[key] for key in first.values()]:
             await self._flush(batch)
-            for key in keys:
-                del self._pending[key]
         if self._pending:
             return 0.0
+        if self._stuck:
+            return STUCK_SECONDS
         self._empty.set()
         return LEISURE
 
@@ -108,6 +119,7 @@ class Settler(Service):
             await self._flush_singly(batch, error)
             return
         for job, settlement in batch:
+            del self._pending[key_of(job)]
             if job.id not in moved:
                 log_event(
                     logger, logging.WARNING, "settle_refused",
@@ -129,7 +141,25 @@ class Settler(Service):
             job_id=job.id, kind=job.kind, wanted=_verb(settlement),
         )  # fmt: skip
         outcome = Failed("StoreError", f"its end could not be stored: {type(error).__name__}")
-        await self._store.arun(job_settle([self._settlement(job, outcome)]))
+        try:
+            await self._store.arun(job_settle([self._settlement(job, outcome)]))
+        except StoreUnavailableError:
+            raise
+        except StoreError as worse:
+            self._lay_aside(job, settlement, worse)
+        else:
+            del self._pending[key_of(job)]
+
+    def _lay_aside(self, job: Claimed, settlement: Settlement, error: StoreError) -> None:
+        """Let the others pass: what the database refuses whole is tried again in a while."""
+        key = key_of(job)
+        self._stuck[key] = self._pending.pop(key)
+        self._try_stuck_at = asyncio.get_running_loop().time() + STUCK_SECONDS
+        log_event(
+            logger, logging.ERROR, "settle_stuck",
+            f"job {job.id} can be settled in no way, trying again in {STUCK_SECONDS:g} s: {error}",
+            job_id=job.id, kind=job.kind, wanted=_verb(settlement),
+        )  # fmt: skip
 
 
 def _verb(settlement: Settlement) -> str:

@@ -29,6 +29,8 @@ class Supervised:
         """Set once its worker is registered in the database."""
         self.error: str | None = None
         """Why it could not start, in its own words."""
+        self.recycling: str | None = None
+        """Why it ended to be replaced."""
         self._process = process
         self._writer = writer
         self._born = time.monotonic()
@@ -78,5 +80,7 @@ class Supervised:
                 message = json.loads(line)
                 if message["event"] == "started":
                     self.started.set()
+                elif message["event"] == "recycling":
+                    self.recycling = message["reason"]
                 elif message["event"] == "failed":
                     self.error = message["error"]

@@ -1,6 +1,7 @@
 """The supervisor: keeps N worker processes running, and stops them together.
 
-A child that dies is started again, after a pause that grows while it dies young. If no child ever
+A child that dies is started again, after a pause that grows while it dies young; one that ended to
+be recycled, at once. If no child ever
 gets as far as taking jobs, the supervisor gives up with the error that the last one reported.
 """
 
@@ -105,6 +106,10 @@ class Supervisor:
                 _log(logging.INFO, event, f"worker {number} is process {child.pid}", pid=child.pid)
                 if not await self._watch(number, child):
                     return
+                event = "child_restarted"
+                if child.recycling is not None:
+                    deaths = 0  # it did not die of anything
+                    continue
                 age = child.age
                 deaths = 1 if age > GROWN_UP_SECONDS else deaths + 1
             event = "child_restarted"
@@ -118,12 +123,20 @@ class Supervisor:
         code = await child.ended()
         self._children.discard(child)
         self._ever_started |= child.started.is_set()
-        if self._stopping.is_set() or (self._until_idle and code == 0):
+        recycled = child.recycling is not None
+        if self._stopping.is_set() or (self._until_idle and code == 0 and not recycled):
             # Before it listens to signals and after it has ended, SIGTERM simply ends a process.
             self._clean &= code in {0, -signal.SIGTERM}
             level = logging.INFO if self._clean else logging.ERROR
             _log(level, "child_stopped", f"worker {number} stopped", pid=child.pid, code=code)
             return False
+        if recycled:
+            _log(
+                logging.INFO, "child_recycled",
+                f"worker {number} makes room for a fresh one: {child.recycling}",
+                pid=child.pid, reason=child.recycling, seconds=round(child.age, 3),
+            )  # fmt: skip
+            return True
         how = f"signal {_name(code)}" if code < 0 else f"exit code {code}"
         _log(
             logging.ERROR, "child_died",

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
+from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
 from dibs.model.lifecycle import Outcome
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.worker.attempt import attempt_sync
 
 Done = Callable[[Claimed, Outcome], None]
@@ -21,37 +22,52 @@ Done = Callable[[Claimed, Outcome], None]
 class ThreadExecutor:
     """Runs jobs in daemon threads, as many as are needed at once, and reports on the loop."""
 
-    def __init__(self, worker: str, done: Done) -> None:
-        """Run jobs of `worker`; call `done` on the running loop for each that ended."""
+    def __init__(self, worker: str, done: Done, late: Done) -> None:
+        """Run jobs of `worker`, and tell of each that ended on the running loop.
+
+        Args:
+            worker: its id.
+            done: told of a job that ended.
+            late: told instead where the job's thread had been left behind.
+        """
         self._worker = worker
         self._done = done
+        self._late = late
         self._loop = asyncio.get_running_loop()
-        self._jobs: SimpleQueue[tuple[Handler[..., Any], Claimed] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Handler[..., Any], Claimed, StopSignal] | None]
+        self._jobs = SimpleQueue()
         self._ended: deque[tuple[Claimed, Outcome]] = deque()
         self._reporting = False
         self._lock = threading.Lock()
         self._threads = 0
         self._active = 0
+        self._left: set[Key] = set()
 
-    def start(self, handler: Handler[..., Any], job: Claimed) -> None:
-        """Run a job in a free thread, or in a new one."""
+    def start(self, handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> None:
+        """Run a job in a free thread, or in a new one; `stop` is what its context looks at."""
         self._active += 1
         if self._active > self._threads:
             self._threads += 1
             threading.Thread(
                 target=self._work, name=f"dibs-job-{self._threads}", daemon=True
             ).start()
-        self._jobs.put((handler, job))
+        self._jobs.put((handler, job, stop))
+
+    def leave(self, job: Claimed) -> None:
+        """Count on the thread of a job no more, until it returns; others take its place."""
+        self._left.add(key_of(job))
+        self._active -= 1
+        self._threads -= 1
 
     def abandon(self) -> None:
         """Leave running jobs to themselves: a thread cannot be stopped from outside."""
-        for _ in range(self._threads):
+        for _ in range(self._threads + len(self._left)):
             self._jobs.put(None)
 
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
-            handler, job = item
-            outcome = contextvars.Context().run(attempt_sync, handler, job, self._worker)
+            handler, job, stop = item
+            outcome = contextvars.Context().run(attempt_sync, handler, job, self._worker, stop)
             self._ended.append((job, outcome))
             with self._lock:
                 wake, self._reporting = not self._reporting, True
@@ -69,5 +85,10 @@ class ThreadExecutor:
             self._reporting = False
         while self._ended:
             job, outcome = self._ended.popleft()
+            if self._left and key_of(job) in self._left:
+                self._left.remove(key_of(job))
+                self._threads += 1  # it takes jobs again
+                self._late(job, outcome)
+                continue
             self._active -= 1
             self._done(job, outcome)

@@ -17,6 +17,7 @@ from typing import Any
 from dibs.client.client import Client
 from dibs.model.slots import Slots
 from dibs.services.base import Service
+from dibs.services.cancels import Cancels
 from dibs.services.promote import Promote
 from dibs.services.rescue import Rescue
 from dibs.services.stalls import Stalls
@@ -28,6 +29,7 @@ from dibs.worker.dispatch import Dispatcher
 from dibs.worker.fetch import Fetcher
 from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
+from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
 
 logger = logging.getLogger("dibs.worker")
@@ -46,12 +48,11 @@ class _Pipeline:
     fetcher: Fetcher
     settler: Settler
     promote: Promote
-    rescue: Rescue
-    stalls: Stalls
+    others: tuple[Service, ...]
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, self.rescue, self.stalls)
+        return (self.settler, self.fetcher, self.promote, *self.others)
 
 
 class Worker:
@@ -69,6 +70,8 @@ class Worker:
         self.id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self.started = threading.Event()
         """Set once it is registered in the database and takes jobs."""
+        self.recycling: str | None = None
+        """Why it stopped of itself to be replaced by a fresh one; None where it was told to."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._stop_now = asyncio.Event()
@@ -91,6 +94,7 @@ class Worker:
     async def arun(self, *, until_idle: bool = False) -> None:
         """Like `run`, inside a running event loop."""
         self._loop = asyncio.get_running_loop()
+        self.recycling = None
         store = open_store(self._client.url, Role.WORKER, clock=self._client.clock)
         try:
             with self._signals():
@@ -114,8 +118,22 @@ class Worker:
             loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() and self.recycling is None:
             self._stop_now.set()
+        self.recycling = None  # nobody wants another worker in its place
+        self._claim_no_more()
+
+    def _recycle(self, reason: str) -> None:
+        if not self._stopping.is_set():
+            self.recycling = reason
+            log_event(
+                logger, logging.INFO, "worker_recycling",
+                f"worker {self.id} makes room for a fresh one: {reason}",
+                worker=self.id, reason=reason,
+            )  # fmt: skip
+            self._claim_no_more()
+
+    def _claim_no_more(self) -> None:
         self._stopping.set()
         if self._dispatcher is not None:
             self._dispatcher.close()
@@ -131,19 +149,30 @@ class Worker:
         self._dispatcher = dispatcher
         if self._stopping.is_set():
             dispatcher.close()
-        fetcher = Fetcher(
-            store, self.id, serving, kinds, dispatcher, settler.held, self._options.poll
-        )
-        dispatcher.on_room = fetcher.poke
+        runs = dispatcher.runs
         heartbeat = Heartbeat(
             store,
             settings,
-            lambda: worker_beat(self.id, serving, kinds, concurrency, reserve, settings.lease),
+            lambda: worker_beat(
+                self.id, serving, kinds, concurrency, reserve, settings.lease, runs.leaked
+            ),
+        )
+        recycling = Recycling(self._options.limits, self._recycle)
+        runs.on_leak = recycling.leaked
+        dispatcher.on_ended = recycling.ended if recycling.counts else None
+        fetcher = Fetcher(
+            store, self.id, serving, kinds, dispatcher, settler.held, heartbeat.holds,
+            self._options.poll,
+        )  # fmt: skip
+        dispatcher.on_room = fetcher.poke
+        others = (
+            Rescue(store, settings, fetcher.nudge),
+            Stalls(store, serving, settings),
+            Cancels(store, self.id, lambda: not dispatcher.idle, dispatcher.call_off),
+            recycling,
         )
         promote = Promote(store, fetcher.nudge)
-        rescue = Rescue(store, settings, fetcher.nudge)
-        stalls = Stalls(store, serving, settings)
-        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, rescue, stalls)
+        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, others)
 
     async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()

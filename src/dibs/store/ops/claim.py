@@ -42,6 +42,8 @@ class Claimed(NamedTuple):
     """Its own rules for retries, as JSON; None for those of its kind."""
     rank: int
     """Of two jobs that a worker holds the one of higher rank starts first."""
+    queue_timeout: int | None = None
+    """Microseconds; None where the queue's policy has none."""
 
     @property
     def ticket(self) -> Claim:
@@ -197,7 +199,10 @@ def job_claim(
             },
         )
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
-    jobs = [Claimed._make((*row, rank[turn])) for row, turn in _in_turn(rows, turns)]
+    limits = {queue: policy.limit for queue, policy in front.policies.items()}
+    jobs = [
+        Claimed._make((*row, rank[turn], limits[turn.queue])) for row, turn in _in_turn(rows, turns)
+    ]
     return Found(jobs, admitted, turns, owed, front.alike)
 
 

@@ -1,9 +1,9 @@
-"""Reading jobs, and changing those that wait."""
+"""Reading jobs, changing those that wait, and asking for the end of those that run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -164,33 +164,34 @@ def _next_ids(
     return [turn.job_id for turn in front.order(serving, Demand(limit), {})]
 
 
-def _while_waiting(
-    job_id: int, verb: str, statement: Statement
+def _change(
+    job_id: int, verb: str, by_state: Mapping[State, Statement], allowed: str
 ) -> Generator[Statement, RowList, Job]:
-    """Change a job that waits by `statement`, and return it as it is then.
+    """Change a job by the statement for its state, and return it as it is then.
 
-    The statement finds the job in a place where it waits, or brings no row: then the job has
+    The statement finds the job in a place of that state, or brings no row: then the job has
     moved since it was read, and its new state decides again.
     """
     for _ in range(TRIES):
         job = yield from _load(job_id, alone=False)
-        if job.state not in WAITING:
-            raise JobStateError(job_id, job.state, verb, "scheduled, blocked or ready")
-        if (yield statement):
+        if job.state not in by_state:
+            raise JobStateError(job_id, job.state, verb, allowed)
+        if (yield by_state[job.state]):
             return (yield from _load(job_id, alone=False))
     raise JobStateError(job_id, "being moved again and again", verb, "at rest; try again")
 
 
 @operation()
 def job_cancel(job_id: int, reason: str | None) -> Steps[Job]:
-    """Cancel a waiting job and return it as it ended.
+    """Cancel a waiting job, or ask the worker of a running one to; return it as it is then.
 
     Raises:
         JobNotFoundError: no job has this id.
-        JobStateError: it runs, or has ended.
+        JobStateError: it has ended.
     """
-    statement = Statement("job_cancel", {"id": job_id, "reason": reason})
-    return (yield from _while_waiting(job_id, "cancel", statement))
+    by_state = dict.fromkeys(WAITING, Statement("job_cancel", {"id": job_id, "reason": reason}))
+    by_state[State.RUNNING] = Statement("job_call_off", {"id": job_id, "reason": reason or ""})
+    return (yield from _change(job_id, "cancel", by_state, "scheduled, blocked, ready or running"))
 
 
 @operation()
@@ -202,4 +203,5 @@ def job_reprioritize(job_id: int, priority: int) -> Steps[Job]:
         JobStateError: it runs, or has ended.
     """
     statement = Statement("job_reprioritize", {"id": job_id, "priority": priority})
-    return (yield from _while_waiting(job_id, "reprioritize", statement))
+    by_state = dict.fromkeys(WAITING, statement)
+    return (yield from _change(job_id, "reprioritize", by_state, "scheduled, blocked or ready"))

@@ -1,4 +1,4 @@
-"""What every worker does beside its jobs: beating, promoting due jobs, rescuing."""
+"""What every worker does beside its jobs: beating, promoting, rescuing, hearing of cancels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
 from dibs.model.lines import Serving
 from dibs.model.retry import Retry
 from dibs.model.times import from_micros
-from dibs.store.ops.claim import lines_of
+from dibs.store.ops.claim import Key, lines_of
 from dibs.store.ops.settle import job_settle
 from dibs.store.statement import Statement, Steps, operation
 
@@ -35,6 +35,8 @@ class WorkerRecord:
     concurrency: int
     reserve: Mapping[int, int]
     """Slots kept for jobs from a priority on."""
+    leaked: int
+    """Handlers that it left behind when their time was up, and that still run."""
     started_at: datetime
     beat_at: datetime
 
@@ -48,6 +50,14 @@ class Rescued:
     settlement: Settlement
 
 
+@dataclass(frozen=True, slots=True)
+class CallOff:
+    """A request to cancel a job that runs."""
+
+    key: Key
+    reason: str | None
+
+
 @operation()
 def worker_beat(
     worker: str,
@@ -56,6 +66,7 @@ def worker_beat(
     concurrency: int,
     reserve: Mapping[int, int],
     lease: int,
+    leaked: int = 0,
 ) -> Steps[None]:
     """Keep `worker` alive for `lease` microseconds more; the first beat registers it."""
     yield Statement(
@@ -68,6 +79,7 @@ def worker_beat(
             "kinds": json.dumps(list(kinds)),
             "concurrency": concurrency,
             "reserve": json.dumps(dict(reserve)),
+            "leaked": leaked,
             "lease": lease,
         },
         alone=True,
@@ -93,10 +105,22 @@ def worker_list() -> Steps[list[WorkerRecord]]:
             kinds=tuple(json.loads(kinds)),
             concurrency=concurrency,
             reserve={int(limit): slots for limit, slots in json.loads(reserve).items()},
+            leaked=leaked,
             started_at=from_micros(started_at),
             beat_at=from_micros(beat_at),
         )
-        for id_, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at in rows
+        for (
+            id_,
+            queues,
+            lowest,
+            highest,
+            kinds,
+            concurrency,
+            reserve,
+            leaked,
+            started_at,
+            beat_at,
+        ) in rows
     ]
 
 
@@ -149,6 +173,13 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:
     # Neither rules nor chance matter to a rescue: the job was not at fault, it goes back.
     return settle(claim, WorkerLost(crashes, max_crashes), Retry(), Random(0))
+
+
+@operation(reads=True)
+def job_called_off(worker: str) -> Steps[list[CallOff]]:
+    """Return what `worker` runs that somebody wants cancelled."""
+    rows = yield Statement("job_called_off", {"worker": worker}, alone=True)
+    return [CallOff((job_id, claim), reason) for job_id, claim, reason in rows]
 
 
 @operation(reads=True)

@@ -13,7 +13,7 @@ WITH input AS MATERIALIZED (
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
         AND i.claim = r.claim
     RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result,
-        COALESCE(i.reason, NULLIF(r.cancel, '')) AS reason
+        COALESCE(i.reason, CASE i.state WHEN 'cancelled' THEN NULLIF(r.cancel, '') END) AS reason
 ), job AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM settled)) RETURNING *
 ), history AS (

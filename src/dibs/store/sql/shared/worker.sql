@@ -1,12 +1,15 @@
 -- name: worker_beat
 -- A worker lives until :now + :lease; the first beat registers it.
 INSERT INTO dibs_workers (
-    id, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at, expires_at
+    id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
+    expires_at
 )
 VALUES (
-    :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :now, :now, :now + :lease
+    :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :leaked, :now, :now,
+    :now + :lease
 )
-ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at, expires_at = excluded.expires_at;
+ON CONFLICT (id) DO UPDATE
+SET beat_at = excluded.beat_at, expires_at = excluded.expires_at, leaked = excluded.leaked;
 
 -- name: worker_leave
 -- A worker has stopped and holds no job.
@@ -18,7 +21,7 @@ DELETE FROM dibs_workers WHERE expires_at < :now - :grace;
 
 -- name: worker_list
 -- Every worker whose lease has not run out.
-SELECT id, queues, lowest, highest, kinds, concurrency, reserve, started_at, beat_at
+SELECT id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at
 FROM dibs_workers WHERE expires_at >= :now ORDER BY started_at, id;
 
 -- name: job_due
@@ -29,3 +32,14 @@ SELECT MIN(due) - :now FROM dibs_scheduled;
 -- The claims that a worker holds, by the database's word.
 SELECT r.job_id, r.claim, r.attempt, j.max_attempts
 FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id WHERE r.worker = :worker;
+
+-- name: job_call_off
+-- Ask the worker of a running job to cancel it, whichever claim runs; '' is no reason, and leaves
+-- the one that was given before. Returns its id, or nothing where it does not run.
+UPDATE dibs_running SET cancel = COALESCE(NULLIF(:reason, ''), cancel, '') WHERE job_id = :id
+RETURNING job_id;
+
+-- name: job_called_off
+-- What a worker runs that somebody wants cancelled: job_id, claim and the reason.
+SELECT job_id, claim, NULLIF(cancel, '') FROM dibs_running
+WHERE worker = :worker AND cancel IS NOT NULL;

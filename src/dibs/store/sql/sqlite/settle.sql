@@ -14,7 +14,10 @@ INSERT INTO dibs_history (
 SELECT j.id, j.kind, j.queue, j.priority, json_extract(i.value, '$[2]'), j.args, j.max_attempts,
     r.attempt, j.crashes, j.scheduled_at, j.created_at, r.started_at, :now, r.worker,
     json_extract(i.value, '$[3]'), j.error,
-    COALESCE(json_extract(i.value, '$[4]'), NULLIF(r.cancel, ''))
+    COALESCE(
+        json_extract(i.value, '$[4]'),
+        CASE json_extract(i.value, '$[2]') WHEN 'cancelled' THEN NULLIF(r.cancel, '') END
+    )
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')

@@ -1,0 +1,93 @@
+"""A database with jobs in every place, and workers that live and that are dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dibs import Dibs, State
+from dibs.model.job import DeadReason
+from dibs.model.lifecycle import Bury, Claim, Failed, Finish
+from dibs.model.lines import Demand, Serving
+from dibs.store.ops.claim import job_claim
+from dibs.store.ops.settle import job_settle
+from dibs.store.ops.workers import worker_beat
+from tests.support.database import query
+
+SERVING = Serving(("default",))
+BOOM = Failed("ValueError", "boom", "traceback")
+LEASE = 30_000_000
+
+
+@dataclass
+class World:
+    """Who is where; made by `World(url)`, and closed by whoever made it."""
+
+    url: str
+    now: datetime = datetime(2024, 5, 2, 12, tzinfo=UTC)
+    held: list[Claim] = field(default_factory=list)
+    """What worker `w` holds; it lives."""
+    stale: list[Claim] = field(default_factory=list)
+    """What worker `gone` holds; its lease has run out."""
+    ready: list[int] = field(default_factory=list)
+    due: list[int] = field(default_factory=list)
+    """Scheduled, and to be promoted."""
+    dead: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.app = Dibs(self.url, clock=lambda: self.now)
+        self.app.migrate()
+        mail = self.app.job(kind="mail")(_nothing)
+        strange = self.app.job(kind="strange")(_nothing)
+        gone, mine, ended = self._enqueue(mail, 3), self._enqueue(mail, 6), self._enqueue(mail, 2)
+        self._run(worker_beat("gone", SERVING, ["mail"], 10, {}, LEASE))
+        self.stale = self._claim("gone", len(gone))
+        self.held = self._claim("w", len(mine))
+        first, second = self._claim("w", len(ended))
+        self._run(
+            job_settle(
+                [
+                    Finish(first, State.COMPLETED),
+                    Bury(second, DeadReason.ATTEMPTS_EXHAUSTED, BOOM),
+                ]
+            )
+        )
+        self.dead = [second.job_id]
+        self._enqueue(strange, 2)
+        self._claim("w", 2)  # blocks them
+        self.due = self.app.enqueue_many([mail.using(delay=10).request() for _ in range(2)])
+        self.app.enqueue_many([mail.using(delay=3600).request()])
+        for priority in (20, 5, 0):
+            self.ready += self._enqueue(mail, 2, priority=priority)
+        self.now += timedelta(seconds=60)
+        self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
+        self.now += timedelta(seconds=1)
+
+    def tables(self) -> dict[str, list[Any]]:
+        """Return every row of every table."""
+        rows = {name: query(self.url, f"SELECT * FROM {name}") for name in tables(self.url)}
+        return {name: sorted(map(repr, found)) for name, found in rows.items()}
+
+    def _run(self, operation: Any) -> Any:
+        return self.app.store.run(operation)
+
+    def _enqueue(self, handler: Any, count: int, **options: Any) -> list[int]:
+        return self.app.enqueue_many([handler.using(**options).request() for _ in range(count)])
+
+    def _claim(self, worker: str, count: int) -> list[Claim]:
+        found = self._run(job_claim(worker, SERVING, ["mail"], Demand(count)))
+        return [job.ticket for job in found.jobs if job.claim is not None]
+
+
+def _nothing() -> None:
+    """Never runs: only places matter here."""
+
+
+def tables(url: str) -> list[str]:
+    """Return the names of all tables of dibs."""
+    if url.startswith("sqlite:"):
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'dibs_%'"
+    else:
+        sql = "SELECT tablename FROM pg_tables WHERE tablename LIKE 'dibs_%'"
+    return sorted(row[0] for row in query(url, sql))
