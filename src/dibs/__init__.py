@@ -4,6 +4,7 @@ from dibs.app import Dibs
 from dibs.client.context import JobContext
 from dibs.client.handler import Handler
 from dibs.errors import (
+    ClaimLostError,
     ConfigurationError,
     DibsError,
     DuplicateJobError,
@@ -36,6 +37,7 @@ __all__ = [
     "AttemptOutcome",
     "Backoff",
     "Cancel",
+    "ClaimLostError",
     "ConfigurationError",
     "DeadReason",
     "Dibs",

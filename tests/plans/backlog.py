@@ -93,7 +93,8 @@ PLACES = (
     "INSERT INTO dibs_dead (job_id, reason, died_at) "
     "SELECT id, 'worker_died', 0 FROM dibs_jobs WHERE kind = 'dead'",
     "INSERT INTO dibs_keys (key, job_id, during, expires_at) "
-    "SELECT 'key ' || id, id, 'period', CASE WHEN kind = 'due' THEN 1 ELSE scheduled_at END "
+    "SELECT kind || ' ' || scheduled_at, id, 'period', "
+    "CASE WHEN kind = 'due' THEN 1 ELSE scheduled_at END "
     "FROM dibs_jobs WHERE kind IN ('later', 'due')",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
@@ -152,7 +153,7 @@ def statements(store: Store) -> dict[str, Statement]:
     boom = Failed("ValueError", "boom", "")
     waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
     stale = _third(job_rescue(3))
-    over = [f"key {n}" for n in range(1_000_000, 1_000_000 + COUNT)]
+    over = [f"due {n}" for n in range(1, COUNT + 1)]
     table = [
         (job.id, *row_of(NewJob("send", "{}", "web", 2))) for job in (*ready[:50], *later[:50])
     ]
