@@ -12,6 +12,7 @@ from dibs.errors import (
     InvalidJobError,
     JobNotFoundError,
     JobStateError,
+    KeyInUseError,
     MissingDependencyError,
     SchemaError,
     StopRequestedError,
@@ -23,8 +24,10 @@ from dibs.explain.explanation import Explanation
 from dibs.insights import Stats
 from dibs.model.aging import Aging
 from dibs.model.backoff import Backoff
+from dibs.model.dead import DeadFilter, DeadLetter, DeadResult, Note, Refused
 from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
 from dibs.model.queues import QueuePolicy
+from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.unique import Unique
@@ -39,7 +42,10 @@ __all__ = [
     "Cancel",
     "ClaimLostError",
     "ConfigurationError",
+    "DeadFilter",
+    "DeadLetter",
     "DeadReason",
+    "DeadResult",
     "Dibs",
     "DibsError",
     "DuplicateJobError",
@@ -52,10 +58,14 @@ __all__ = [
     "JobContext",
     "JobNotFoundError",
     "JobStateError",
+    "KeyInUseError",
     "MissingDependencyError",
+    "Note",
     "Priority",
     "Queue",
     "QueuePolicy",
+    "Refused",
+    "Retention",
     "Retry",
     "RetryAfter",
     "SchemaError",

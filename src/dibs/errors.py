@@ -12,6 +12,7 @@
     ├── JobStateError             the job's state does not allow this
     ├── ClaimLostError            the attempt that runs no longer owns its job; let it out
     ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
+    ├── KeyInUseError             a job that waits or runs holds the unique key of this one
     └── StoreError                the database refused or could not be reached
         └── StoreUnavailableError     it may well work again later
 
@@ -128,6 +129,22 @@ class ClaimLostError(DibsError):
             "roll your transaction back, and let this error out of the handler"
         )
         self.job_id = job_id
+
+
+class KeyInUseError(DibsError):
+    """A dead letter cannot be replayed: another job holds its unique key."""
+
+    def __init__(self, job_id: int, holder: int | None) -> None:
+        """Name the dead letter, and the job that holds its key, if it still does."""
+        by = (
+            "was held until this moment: try again"
+            if holder is None
+            else f"is held by job {holder}"
+        )
+        wait = "" if holder is None else "; replay it when that one has ended, or purge it"
+        super().__init__(f"cannot replay job {job_id}: its unique key {by}{wait}")
+        self.job_id = job_id
+        self.holder = holder
 
 
 class StoreError(DibsError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -9,6 +10,7 @@ import click
 from dibs.errors import DibsError
 
 FAILED = 1
+ERRORS_SHOWN = 3
 
 
 class Misuse(click.UsageError):
@@ -47,6 +49,13 @@ def show_failure(failure: Failure) -> int:
     is_help = "\n" in failure.message
     click.echo(failure.message if is_help else f"dibs: error: {failure.message}", err=True)
     return failure.exit_code
+
+
+def summary(errors: Sequence[object]) -> str:
+    """Return what several errors say, the first of them in full, in one line."""
+    shown = "; ".join(map(str, errors[:ERRORS_SHOWN]))
+    more = len(errors) - ERRORS_SHOWN
+    return f"{shown}; and {more} more like these" if more > 0 else shown
 
 
 def _hint(error: click.ClickException) -> str:

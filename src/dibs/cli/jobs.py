@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import click
 
-from dibs.cli.output import as_text, json_option, print_json, print_table, say, tracked
+from dibs.cli.failures import summary
+from dibs.cli.output import (
+    as_text,
+    json_option,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+    tracked,
+)
 from dibs.cli.target import Target, app_option, url_option
 from dibs.cli.values import JOB_ID, WholeNumber, priority
 from dibs.client.jobs import LIST_LIMIT, Jobs
@@ -14,8 +23,6 @@ from dibs.errors import DibsError, JobNotFoundError, JobStateError
 from dibs.insights import to_json
 from dibs.model.job import Job, State
 from dibs.store.ops.jobs import Attempt
-
-ERRORS_SHOWN = 3
 
 many_ids = click.argument("job_ids", metavar="ID...", type=JOB_ID, nargs=-1, required=True)
 
@@ -86,17 +93,23 @@ def show(target: Target, job_id: int, as_json: bool) -> None:
     if as_json:
         print_json({**to_json(job), "attempts": to_json(attempts)})
         return
+    print_fields(fields_of(job))
+    if job.state is State.DEAD:
+        say(f"{'more':<14}dibs dead show {job.id}")
+    for attempt in attempts:
+        show_attempt(attempt)
+
+
+def fields_of(job: Job) -> dict[str, object]:
+    """Return the fields of a job as they are shown."""
     shown = {name: getattr(job, name) for name in job.__dataclass_fields__}
     shown["priority"] = _priority(job)
     del shown["effective_priority"]
-    for name, value in shown.items():
-        if value is not None and value is not False:
-            say(f"{name.replace('_', ' '):<14}{as_text(value)}")
-    for attempt in attempts:
-        _show_attempt(attempt)
+    return shown
 
 
-def _show_attempt(attempt: Attempt) -> None:
+def show_attempt(attempt: Attempt) -> None:
+    """Print the record of an attempt, and its traceback."""
     took = ""
     if attempt.finished_at is not None:
         took = f"{(attempt.finished_at - attempt.started_at).total_seconds():.3f} s, "
@@ -180,10 +193,4 @@ def _tell(changed: Mapping[str, list[Job]], refused: dict[int, DibsError], as_js
             if done:
                 say(f"{WORDS.get(how, how)}: {' '.join(str(job.id) for job in done)}")
     if refused:
-        raise DibsError(_summary(list(refused.values())))
-
-
-def _summary(errors: Sequence[DibsError]) -> str:
-    shown = "; ".join(map(str, errors[:ERRORS_SHOWN]))
-    more = len(errors) - ERRORS_SHOWN
-    return f"{shown}; and {more} more like these" if more > 0 else shown
+        raise DibsError(summary(list(refused.values())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -102,6 +102,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     say(drawn.get(), end="")
 
 
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Print the fields of a record that have a value, one in a line."""
+    for name, value in fields.items():
+        if value is not None and value is not False:
+            say(f"{name.replace('_', ' '):<14}{as_text(value)}")
+
+
 def as_text(value: object) -> str:
     """Return a value for people, in one line and without characters that steer terminals."""
     if value is None:
@@ -115,9 +122,27 @@ def as_text(value: object) -> str:
 
 def tracked(items: Sequence[T], what: str) -> Iterable[T]:
     """Return `items`, with a progress bar on standard error where that is a terminal."""
-    if len(items) < 2 or sys.stderr is None or not sys.stderr.isatty():
+    if len(items) < 2 or not _watched():
         return items
     from rich.console import Console
     from rich.progress import track
 
     return track(items, what, console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def advancing(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves a progress bar by so many of `total`; shown as by `tracked`."""
+    if total < 2 or not _watched():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()

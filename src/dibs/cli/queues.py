@@ -19,6 +19,7 @@ from dibs.cli.values import (
 )
 from dibs.model.aging import Aging
 from dibs.model.job import Priority
+from dibs.model.retention import Retention
 from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.store.ops.queues import Queue
 
@@ -90,13 +91,17 @@ def _row(queue: Queue) -> tuple[object, ...]:
     "--timeout", type=Seconds(SHORTEST_TIMEOUT), metavar="S",
     help="Seconds that an attempt may take, where neither job nor kind says. [default: no limit]",
 )  # fmt: skip
+@click.option(
+    "--keep-dead", type=Seconds(0.001), metavar="S",
+    help="Purge its dead letters after so many seconds.  [default: never]",
+)  # fmt: skip
 @json_option
 @click.pass_obj
 def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
-    timeout: float | None, as_json: bool, **steps: Any,
+    keep_dead: float | None, timeout: float | None, as_json: bool, **steps: Any,
 ) -> None:  # fmt: skip
-    """Set the policy of QUEUE.
+    """Set the policy of QUEUE, all of it: what is not given is as without a policy.
 
     Every worker follows it at its next claim. It wins over what the code declares, until
     `dibs queues reset`.
@@ -104,14 +109,19 @@ def configure(
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
     given = {option: value for option, value in steps.items() if value is not None}
-    if not (strict or aging or given or weights or timeout):
-        raise Misuse("which policy? give --strict, or --aging, --weight, --timeout or several")
+    if not (strict or aging or given or weights or timeout or keep_dead):
+        raise Misuse(
+            "which policy? give --strict, or --aging, --weight, --timeout, --keep-dead or several"
+        )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
     ages = Aging(**given) if aging or given else None
     shares = as_dict("--weight", weights)
+    kept = None if keep_dead is None else Retention(dead=keep_dead)
     with target.database() as app:
-        queue = app.queues.configure(name, aging=ages, weights=shares, timeout=timeout)
+        queue = app.queues.configure(
+            name, aging=ages, weights=shares, timeout=timeout, retention=kept
+        )
     _show(queue, as_json)
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "worker": ("dibs.cli.worker:worker", "Run jobs until told to stop."),
     "enqueue": ("dibs.cli.enqueue:enqueue", "Store a job."),
     "jobs": ("dibs.cli.jobs:jobs", "List, show and cancel jobs."),
+    "dead": ("dibs.cli.dead:dead", "List, review, replay and purge dead letters."),
     "explain": ("dibs.cli.explain:explain", "Say why a job is not running."),
     "queues": ("dibs.cli.queues:queues", "List the policies of queues, and change them."),
     "stats": ("dibs.cli.database:stats", "Show how many jobs stand where."),

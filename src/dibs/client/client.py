@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
+from dibs.client.dead import Dead
 from dibs.client.enqueueing import checked, enqueue_many, enqueue_one
 from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
@@ -39,6 +40,7 @@ class Client:
         self.url = url
         self.handlers: dict[str, Handler[..., Any]] = {}
         self.jobs = Jobs(self)
+        self.dead = Dead(self)
         self.queues = Queues(self)
 
     @property
@@ -164,10 +166,19 @@ class Client:
             )
         return enqueuer.options.job(enqueuer.kind, args)
 
-    def _named(self, kind: str, args: Mapping[str, Any], overrides: Overrides) -> Operation[Job]:
+    def handler_of(self, kind: str) -> Handler[..., Any]:
+        """Return the handler of a kind.
+
+        Raises:
+            UnknownKindError: none is registered under it.
+        """
         handler = self.handlers.get(kind)
         if handler is None:
             raise UnknownKindError(kind, list(self.handlers))
+        return handler
+
+    def _named(self, kind: str, args: Mapping[str, Any], overrides: Overrides) -> Operation[Job]:
+        handler = self.handler_of(kind)
         using = handler.using(**overrides)
         return enqueue_one(self.new_job(using, handler.schema.dump(args)))
 

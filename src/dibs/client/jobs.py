@@ -40,7 +40,7 @@ class Jobs:
         Raises:
             JobNotFoundError: no job has this id.
         """
-        return jobs.job_get(_id(job_id))
+        return jobs.job_get(check_id(job_id))
 
     def _attempts(self, job_id: int) -> Operation[list[Attempt]]:
         """Return the records of a job's attempts, oldest first, the one that runs included.
@@ -48,7 +48,7 @@ class Jobs:
         Raises:
             JobNotFoundError: no job has this id.
         """
-        return jobs.job_attempts(_id(job_id))
+        return jobs.job_attempts(check_id(job_id))
 
     def _explain(self, job_id: int, *, most: int = MOST) -> Operation[Explanation]:
         """Return why a job is not running: what is ahead of it, and who could run it.
@@ -67,7 +67,7 @@ class Jobs:
         """
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= COUNT_LIMIT:
             raise DibsError(f"most={most!r}: expected a number from 1 to {COUNT_LIMIT}")
-        return job_explain(_id(job_id), most)
+        return job_explain(check_id(job_id), most)
 
     def _list(
         self,
@@ -123,7 +123,7 @@ class Jobs:
         """
         if reason is not None and (not isinstance(reason, str) or "\0" in reason):
             raise DibsError(f"reason={reason!r}: expected text without null characters")
-        return jobs.job_cancel(_id(job_id), reason)
+        return jobs.job_cancel(check_id(job_id), reason)
 
     def _reprioritize(self, job_id: int, priority: int) -> Operation[Job]:
         """Change the priority of a waiting job, and return the job as it is then.
@@ -143,7 +143,7 @@ class Jobs:
         Example:
             >>> app.jobs.reprioritize(job.id, Priority.CRITICAL)
         """
-        plan = jobs.job_reprioritize(_id(job_id), check_priority(priority))
+        plan = jobs.job_reprioritize(check_id(job_id), check_priority(priority))
         # Its new line may be another worker's; and who looked while it moved has passed it over.
         return replace(plan, nudges=lambda job: {job.queue})
 
@@ -161,7 +161,13 @@ class Jobs:
     areprioritize = async_face(_reprioritize)
 
 
-def _id(job_id: int) -> int:
+def check_id(job_id: int) -> int:
+    """Return `job_id`.
+
+    Raises:
+        DibsError: something that is no id.
+        JobNotFoundError: what no database gives as an id.
+    """
     if isinstance(job_id, bool) or not isinstance(job_id, int):
         raise DibsError(f"job id {job_id!r}: expected an integer")
     if not 0 < job_id < ID_LIMIT:

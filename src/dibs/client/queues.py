@@ -9,6 +9,7 @@ from dibs.client.faces import async_face, sync_face
 from dibs.model.aging import Aging
 from dibs.model.job import ByPriority, check_name
 from dibs.model.queues import QueuePolicy
+from dibs.model.retention import Retention
 from dibs.model.times import Duration
 from dibs.store.ops import queues
 from dibs.store.ops.queues import Queue
@@ -38,11 +39,12 @@ class Queues:
         aging: Aging | None = None,
         weights: ByPriority | None = None,
         timeout: Duration | None = None,
+        retention: Retention | None = None,
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
 
         What was configured while the system ran wins over it. It stays stored when it is taken out
-        of the code; declare the queue without aging and weights to return it to strict order.
+        of the code; declare the queue without any to return it to strict order.
 
         Args:
             name: of the queue.
@@ -50,6 +52,7 @@ class Queues:
             weights: the share of each level. Default none: strictly by priority.
             timeout: seconds or timedelta that an attempt may take, where neither the job nor its
                 kind says. Default no limit.
+            retention: how long dead letters are kept. Default until somebody purges them.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -58,7 +61,8 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        self.declared[check_name(name, "queue")] = _policy(aging, weights, timeout)
+        policy = _policy(aging, weights, timeout, retention)
+        self.declared[check_name(name, "queue")] = policy
 
     def _configure(
         self,
@@ -67,6 +71,7 @@ class Queues:
         aging: Aging | None = None,
         weights: ByPriority | None = None,
         timeout: Duration | None = None,
+        retention: Retention | None = None,
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
 
@@ -80,6 +85,8 @@ class Queues:
                 all have work. Default none: strictly by priority.
             timeout: seconds or timedelta that an attempt may take, where neither the job nor its
                 kind says. Default no limit.
+            retention: how long its dead letters are kept before workers purge them, as in
+                `Retention(dead=timedelta(days=30))`. Default until somebody purges them.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -88,7 +95,7 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        policy = _policy(aging, weights, timeout)
+        policy = _policy(aging, weights, timeout, retention)
         return queues.queue_configure(check_name(name, "queue"), policy)
 
     def _reset(self, name: str) -> Operation[Queue]:
@@ -122,7 +129,10 @@ class Queues:
 
 
 def _policy(
-    aging: Aging | None, weights: ByPriority | None, timeout: Duration | None
+    aging: Aging | None,
+    weights: ByPriority | None,
+    timeout: Duration | None,
+    retention: Retention | None,
 ) -> QueuePolicy:
     shares = {} if weights is None else cast("Mapping[int, int]", weights)
-    return QueuePolicy(aging, shares, timeout)
+    return QueuePolicy(aging, shares, timeout, retention)

@@ -1,4 +1,4 @@
-"""The policy of a queue: how its lines stand to each other, and how long its jobs may take."""
+"""The policy of a queue: its order, how long its jobs may take, and how long they are kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
 from dibs.model.job import check_priority
+from dibs.model.retention import Retention
 from dibs.model.shares import check_weight
 from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.model.times import SECOND, Duration, duration, in_seconds
@@ -37,7 +38,10 @@ class Weights(dict[int, int]):
 
 @dataclass(frozen=True)
 class QueuePolicy:
-    """How the lines of a queue take turns; without aging and weights strictly by priority."""
+    """How the lines of a queue take turns; without aging and weights strictly by priority.
+
+    And how long the queue keeps what ended.
+    """
 
     aging: Aging | None = None
     """How waiting jobs gain priority. Default not at all."""
@@ -47,6 +51,8 @@ class QueuePolicy:
     timeout: Duration | None = None
     """Seconds or timedelta that an attempt may take, where neither job nor kind says. Default no
     limit."""
+    retention: Retention | None = None
+    """How long its ended jobs are kept. Default until somebody purges them."""
 
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""
@@ -55,8 +61,8 @@ class QueuePolicy:
         """Check the values.
 
         Raises:
-            ConfigurationError: something else than an Aging, or a weight or the timeout out of its
-                range.
+            ConfigurationError: something else than an Aging or a Retention, or a weight or the
+                timeout out of its range.
             InvalidJobError: a level that is no priority.
         """
         if self.aging is not None and not isinstance(self.aging, Aging):
@@ -67,6 +73,11 @@ class QueuePolicy:
             raise ConfigurationError(
                 f"weights={self.weights!r}: expected weights by priority, for example "
                 "{20: 8, 10: 4, 0: 1}"
+            )
+        if self.retention is not None and not isinstance(self.retention, Retention):
+            raise ConfigurationError(
+                f"retention={self.retention!r}: expected a Retention, for example "
+                "Retention(dead=timedelta(days=30))"
             )
         checked = {
             check_priority(level): check_weight(f"weights[{level:d}]", weight)
@@ -94,6 +105,8 @@ class QueuePolicy:
         words = words or ["strict"]
         if self.limit is not None:
             words.append(f"timeout {in_seconds(self.limit / SECOND)} s")
+        if self.retention is not None:
+            words.append(str(self.retention))
         return "; ".join(words)
 
     @cached_property
@@ -137,6 +150,8 @@ def policy_to_json(policy: QueuePolicy) -> str:
         value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
     if policy.limit is not None:
         value["timeout"] = policy.limit / SECOND
+    if policy.retention is not None and (kept := policy.retention.dead_micros) is not None:
+        value["retention"] = {"dead": kept / SECOND}
     return json.dumps(value)
 
 
@@ -154,7 +169,13 @@ def policy_from_json(text: str | None) -> QueuePolicy:
         aging = value.pop("aging", None)
         weights = {int(level): weight for level, weight in value.pop("weights", {}).items()}
         timeout = value.pop("timeout", None)
-        policy = QueuePolicy(None if aging is None else Aging(**aging), weights, timeout)
+        retention = value.pop("retention", None)
+        policy = QueuePolicy(
+            None if aging is None else Aging(**aging),
+            weights,
+            timeout,
+            None if retention is None else Retention(**retention),
+        )
     except (DibsError, ValueError, TypeError, AttributeError, RecursionError):
         return QueuePolicy(unreadable=text)
     return QueuePolicy(unreadable=text) if value else policy

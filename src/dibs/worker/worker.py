@@ -9,16 +9,16 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from dibs.client.client import Client
 from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.cancels import Cancels
 from dibs.services.promote import Promote
+from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
 from dibs.services.stalls import Stalls
 from dibs.store import Role, Store, open_store
@@ -31,6 +31,7 @@ from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
 from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
+from dibs.worker.waits import call_soon, first, within
 
 logger = logging.getLogger("dibs.worker")
 
@@ -169,6 +170,7 @@ class Worker:
             Rescue(store, settings, fetcher.nudge),
             Stalls(store, serving, settings),
             Cancels(store, self.id, lambda: not dispatcher.idle, dispatcher.call_off),
+            Prune(store),
             recycling,
         )
         promote = Promote(store, fetcher.nudge)
@@ -185,7 +187,7 @@ class Worker:
             parts.promote.poke()
 
         serving = self._options.serving
-        watch = parts.store.watch(serving, lambda: _call(loop, nudged))
+        watch = parts.store.watch(serving, lambda: call_soon(loop, nudged))
         parts.fetcher.follow(watch)
         log_event(
             logger, logging.INFO, "worker_started", f"worker {self.id} serves {self.queues}",
@@ -196,7 +198,7 @@ class Worker:
         self.started.set()
         tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
         try:
-            await _first(self._stopping.wait(), *([self._idle(parts)] if until_idle else []))
+            await first(self._stopping.wait(), *([self._idle(parts)] if until_idle else []))
         finally:
             await self._end(parts, tasks)
             await asyncio.to_thread(watch.close)
@@ -229,9 +231,9 @@ class Worker:
         )  # fmt: skip
         parts.dispatcher.close()
         await _finish_claiming(parts, tasks[parts.fetcher])
-        await _first(parts.dispatcher.finish(grace), self._stop_now.wait())
+        await first(parts.dispatcher.finish(grace), self._stop_now.wait())
         interrupted = await parts.dispatcher.interrupt()
-        settled = await _within(FAREWELL_SECONDS, parts.settler.emptied())
+        settled = await within(FAREWELL_SECONDS, parts.settler.emptied())
         for service, task in tasks.items():
             service.close()  # a cancellation that meets a driver at work may be swallowed
             task.cancel()
@@ -270,31 +272,3 @@ async def _finish_claiming(parts: _Pipeline, fetching: asyncio.Task[None]) -> No
     """End the fetcher; a claim under way is waited for, so that no claimed job is forgotten."""
     parts.fetcher.close()
     await asyncio.wait({fetching}, timeout=FAREWELL_SECONDS)
-
-
-async def _within(seconds: float, wait: Coroutine[Any, Any, object]) -> bool:
-    """Return whether `wait` was over within `seconds`."""
-    try:
-        await asyncio.wait_for(wait, seconds)
-    except TimeoutError:
-        return False
-    return True
-
-
-async def _first(*waits: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of `waits` is over, and give the others up."""
-    tasks = [asyncio.create_task(wait) for wait in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-
-
-def _call(loop: asyncio.AbstractEventLoop, callback: object) -> None:
-    try:
-        loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
-    except RuntimeError:  # the loop is closed: the worker is gone
-        return

@@ -44,7 +44,8 @@ _AGES = frozenset({State.READY, State.BLOCKED})
 """The states in which a job gains priority: its time has come, and it waits."""
 
 
-def _moment(micros: int | None) -> datetime | None:
+def moment(micros: int | None) -> datetime | None:
+    """Return a moment that may not have come."""
     return None if micros is None else from_micros(micros)
 
 
@@ -79,8 +80,8 @@ def _job(row: Row) -> Job:
         crashes=crashes,
         scheduled_at=from_micros(scheduled_at),
         created_at=from_micros(created_at),
-        started_at=_moment(started_at),
-        finished_at=_moment(finished_at),
+        started_at=moment(started_at),
+        finished_at=moment(finished_at),
         worker=worker,
         result=None if result is None else _value(result),
         error=error,
@@ -89,11 +90,21 @@ def _job(row: Row) -> Job:
     )
 
 
-def _load(job_id: int, *, alone: bool) -> Generator[Statement, RowList, Job]:
+def read_job(job_id: int, *, alone: bool = False) -> Generator[Statement, RowList, Job]:
+    """Read one job, live or ended.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+    """
     rows = yield Statement("jobs_load", {"ids": [job_id]}, alone)
     if not rows:
         raise JobNotFoundError(job_id)
     return _job(rows[0])
+
+
+def read_jobs(ids: list[int]) -> Generator[Statement, RowList, dict[int, Job]]:
+    """Read many jobs, live or ended; those that are not there are left out."""
+    return {row[0]: _job(row) for row in (yield Statement("jobs_load", {"ids": ids}))}
 
 
 @operation(reads=True)
@@ -103,7 +114,7 @@ def job_get(job_id: int) -> Steps[Job]:
     Raises:
         JobNotFoundError: no job has this id.
     """
-    return (yield from _load(job_id, alone=True))
+    return (yield from read_job(job_id, alone=True))
 
 
 @operation(reads=True)
@@ -113,7 +124,7 @@ def job_attempts(job_id: int) -> Steps[list[Attempt]]:
     Raises:
         JobNotFoundError: no job has this id.
     """
-    job = yield from _load(job_id, alone=False)
+    job = yield from read_job(job_id)
     rows = yield Statement("job_attempts", {"id": job_id})
     found = [_attempt(*row) for row in rows]
     if job.state in _TELLS_LAST and job.started_at is not None:
@@ -146,7 +157,7 @@ def job_list(
         ids = yield from _next_ids(kind, queue, limit)
     else:
         ids = [row[0] for row in (yield Statement(f"jobs_page_{state}", filters))]
-    records = {row[0]: _job(row) for row in (yield Statement("jobs_load", {"ids": ids}))}
+    records = yield from read_jobs(ids)
     found = [records[id_] for id_ in ids if id_ in records]
     return [job for job in found if state in {None, job.state}]
 
@@ -173,11 +184,11 @@ def _change(
     moved since it was read, and its new state decides again.
     """
     for _ in range(TRIES):
-        job = yield from _load(job_id, alone=False)
+        job = yield from read_job(job_id)
         if job.state not in by_state:
             raise JobStateError(job_id, job.state, verb, allowed)
         if (yield by_state[job.state]):
-            return (yield from _load(job_id, alone=False))
+            return (yield from read_job(job_id))
     raise JobStateError(job_id, "being moved again and again", verb, "at rest; try again")
 
 
