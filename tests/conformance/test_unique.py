@@ -278,12 +278,3 @@ class TestWhenTheKeyIsFree:
         timed.work()
         with pytest.raises(DuplicateJobError, match="completed"):
             handler.enqueue(1)
-
-    def test_keys_whose_time_is_over_are_dropped_by_workers(
-        self, timed: Face, clock: Clock, tables_url: str
-    ):
-        handler = timed.handler(invoice, unique=Unique(during=60))
-        timed.enqueue_many([handler.request(n) for n in range(3)])
-        clock.forward(61)
-        timed.work()
-        assert raw(tables_url, "SELECT * FROM dibs_keys") == []

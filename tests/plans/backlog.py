@@ -152,7 +152,7 @@ def statements(store: Store) -> dict[str, Statement]:
     store.run(job_claim("w", Serving(("rare",)), ["send"], Demand(1)))
     boom = Failed("ValueError", "boom", "")
     waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
-    stale = _third(job_rescue(3))
+    stale = _second(job_rescue(3))
     over = [f"due {n}" for n in range(1, COUNT + 1)]
     table = [
         (job.id, *row_of(NewJob("send", "{}", "web", 2))) for job in (*ready[:50], *later[:50])
@@ -197,7 +197,6 @@ def statements(store: Store) -> dict[str, Statement]:
                 )
             },
         ),
-        "key_prune": Statement("key_prune", {"count": COUNT}),
         "job_replace": Statement("job_replace", {"jobs": Rows(("job_id", *COLUMNS), table)}),
         "job_promote": first(job_promote()),
         "job_due": first(job_due()),
@@ -254,8 +253,7 @@ def _rows_of(statement: Statement) -> Steps[list[Row]]:
     return (yield statement)
 
 
-def _third(operation: Operation[object]) -> Statement:
+def _second(operation: Operation[object]) -> Statement:
     steps = operation.steps()
     next(steps)
-    steps.send([])
     return steps.send([])

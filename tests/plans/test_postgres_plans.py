@@ -29,7 +29,7 @@ CLAIMS = {"job_claim": 1, "job_claim, lines": 2, "job_claim, other kinds": 1}
 """From how many lines jobs are taken."""
 WORKERS = (
     "job_enqueue", *LINES, *CLAIMS, "job_admit", "job_finish",
-    "job_requeue", "job_bury", "key_prune", "job_promote", "job_due", "job_stale",
+    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale",
     "job_held", "job_attempts",
 )  # fmt: skip
 PRODUCERS = (

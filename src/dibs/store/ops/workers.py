@@ -153,10 +153,9 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
     """Take running jobs from workers whose lease ran out, and say what became of each.
 
     A job goes back to its place in the line; one whose workers died `max_crashes` times is
-    buried instead. What else ran out is dropped on the way: workers' rows, and keys.
+    buried instead.
     """
     yield Statement("worker_forget", {"grace": FORGET_AFTER})
-    yield Statement("key_prune", {"count": BATCH})
     rows = yield Statement("job_stale", {"count": BATCH})
     rescued = [
         Rescued(

@@ -42,13 +42,6 @@ FROM input AS i
 WHERE j.id = ANY (ARRAY(SELECT job_id FROM input WHERE during <> 'period')) AND j.id = i.job_id
     AND i.during <> 'period';
 
--- name: key_prune
--- Drop up to :count keys whose time is over; those that an enqueue is taking are skipped.
-DELETE FROM dibs_keys WHERE key = ANY (ARRAY(
-    SELECT key FROM dibs_keys WHERE expires_at <= :now
-    ORDER BY expires_at LIMIT :count FOR UPDATE SKIP LOCKED
-));
-
 -- name: job_replace
 -- Give jobs that wait new args and options; they enter their places anew. Returns the ids of those
 -- that waited. Found by locks in the order of the ids, and deleted from their places as by
