@@ -3,6 +3,7 @@
 from dibs.app import Dibs
 from dibs.client.context import JobContext
 from dibs.client.handler import Handler
+from dibs.doctor.finding import Check, Diagnosis, Finding, Level
 from dibs.errors import (
     ClaimLostError,
     ConfigurationError,
@@ -41,15 +42,18 @@ __all__ = [
     "Backoff",
     "Cancel",
     "ClaimLostError",
+    "Check",
     "ConfigurationError",
     "DeadFilter",
     "DeadLetter",
     "DeadReason",
     "DeadResult",
+    "Diagnosis",
     "Dibs",
     "DibsError",
     "DuplicateJobError",
     "Explanation",
+    "Finding",
     "GiveUp",
     "Handler",
     "InvalidArgsError",
@@ -59,6 +63,7 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "KeyInUseError",
+    "Level",
     "MissingDependencyError",
     "Note",
     "Priority",

@@ -11,6 +11,7 @@ from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
@@ -82,6 +83,7 @@ SAMPLES: list[Operation[Any]] = [
     queue_list(),
     job_standing(1, 10),
     stats_count(),
+    doctor_look(1),
     worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
     worker_leave("w"),
     worker_list(),

@@ -37,7 +37,8 @@ logger = logging.getLogger("dibs.worker")
 
 BATCH = 100
 """Jobs settled in one transaction, at most."""
-LEISURE = 3600.0
+LEISURE = 10.0
+"""Between two ticks without anything to settle, which show that the loop lives."""
 STUCK_SECONDS = 5.0
 """Between two tries to settle what the database refuses in any form."""
 
