@@ -123,7 +123,9 @@ class TestPurge:
     def test_of_many_has_to_be_meant(self, shop: Folder, app: Dibs, bury: Bury):
         ids = bury("a", "b")
         for chosen in (ids, ["--all"], ["--all", "--kind", "fail"]):
-            assert "Remove 2 dead letters for good?" in shop.shop("dead", "purge", *chosen).refused(2)
+            assert "Remove 2 dead letters for good?" in shop.shop("dead", "purge", *chosen).refused(
+                2
+            )
         assert app.dead.count() == 2
         assert shop.shop("dead", "purge", "--all", "--yes").out == "purged: 2\n"
         assert app.dead.count() == 0
