@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import psycopg
 
 from dibs.model.aging import Aging
-from dibs.model.job import DeadReason, NewJob, State
+from dibs.model.dead import DeadFilter
+from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
@@ -16,6 +17,7 @@ from dibs.model.queues import QueuePolicy, policy_to_json
 from dibs.model.standing import Spot
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.dead import BEGIN, dead_find, dead_list, dead_purge, dead_replay, dead_review
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.settle import job_settle
@@ -89,6 +91,12 @@ PLACES = (
     "SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs WHERE kind = 'alien'",
     "INSERT INTO dibs_dead (job_id, reason, died_at) "
     "SELECT id, 'worker_died', 0 FROM dibs_jobs WHERE kind = 'dead'",
+    "INSERT INTO dibs_notes (job_id, written_at, note) SELECT job_id, 0, 'seen' FROM dibs_dead",
+    "INSERT INTO dibs_effects (job_id, name, done_at) SELECT job_id, 'charge', 0 FROM dibs_dead",
+    "INSERT INTO dibs_keys (key, job_id, during) "
+    "SELECT 'key ' || job_id, job_id, 'active' FROM dibs_dead",
+    "INSERT INTO dibs_attempts (job_id, claim, attempt, worker, started_at, finished_at, outcome) "
+    "SELECT job_id, 1, 1, 'w', 0, 0, 'failed' FROM dibs_dead",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
 )
@@ -165,7 +173,10 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
         "job_requeue": first(
             job_settle(
-                [Requeue(c, "retry", 9, counted=True, failure=boom) for c in claims[100:200]]
+                [
+                    Requeue(c, "retry", 9, counted=True, record=AttemptOutcome.FAILED, failure=boom)
+                    for c in claims[100:200]
+                ]
             )
         ),
         "job_bury": first(
@@ -184,6 +195,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
+        **dead_letters(store),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
@@ -192,6 +204,24 @@ def statements(store: Store) -> dict[str, Statement]:
         "workers_busy": Statement("workers_busy", {}),
         "watch_probe": first(watch_probe(Serving(("mail", "web")))),
         "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
+    }
+
+
+def dead_letters(store: Store) -> dict[str, Statement]:
+    """Return the statements for dead letters; those that change some are for the oldest ones."""
+    find = first(dead_find(DeadFilter(), BEGIN, FAR))
+    find = Statement("dead_find", {**find.params, "count": COUNT})
+    ids = [row[1] for row in store.run(Operation("look", lambda: _rows_of(find)))]
+    return {
+        "dead_page": first(dead_list(DeadFilter(), COUNT)),
+        "dead_find": find,
+        "dead_notes": Statement("dead_notes", {"ids": ids}),
+        "dead_review": first(dead_review(ids, FAR, reviewed=True, author=None, note="seen")),
+        "dead_replay": first(dead_replay(ids, FAR, gap=1)),
+        "dead_holders": Statement("dead_holders", {"ids": ids, "until": FAR}),
+        "dead_purge": first(dead_purge(ids, FAR)),
+        "traces_find": Statement("traces_find", {"after": 0, "count": COUNT}),
+        "key_over": Statement("key_over", {}),
     }
 
 

@@ -32,6 +32,9 @@ LABELS = (
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
     "jobs_ahead", "queue_moved", "workers_busy", "watch_probe", "watch_probe, nothing",
+    "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
+    "dead_purge",
+    "traces_find", "key_over",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
@@ -39,6 +42,7 @@ WHOLE = {
     **dict.fromkeys(("job_stale", "job_held", "workers_busy"), ("r",)),
     **dict.fromkeys(LINES, ("line", "h")),
     "jobs_ahead": ("ahead",),
+    "traces_find": ("effect", "note", "t"),
 }
 """What may be read whole: all that runs, and what the statement has already picked."""
 
