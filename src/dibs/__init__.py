@@ -3,7 +3,9 @@
 from dibs.app import Dibs
 from dibs.client.context import JobContext
 from dibs.client.handler import Handler
+from dibs.doctor.finding import Check, Diagnosis, Finding, Level
 from dibs.errors import (
+    ClaimLostError,
     ConfigurationError,
     DibsError,
     DuplicateJobError,
@@ -39,15 +41,19 @@ __all__ = [
     "AttemptOutcome",
     "Backoff",
     "Cancel",
+    "ClaimLostError",
+    "Check",
     "ConfigurationError",
     "DeadFilter",
     "DeadLetter",
     "DeadReason",
     "DeadResult",
+    "Diagnosis",
     "Dibs",
     "DibsError",
     "DuplicateJobError",
     "Explanation",
+    "Finding",
     "GiveUp",
     "Handler",
     "InvalidArgsError",
@@ -57,6 +63,7 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "KeyInUseError",
+    "Level",
     "MissingDependencyError",
     "Note",
     "Priority",

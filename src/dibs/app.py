@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
 from dibs.client.client import Client
 from dibs.client.settings import make_settings
+from dibs.doctor.examine import examine
+from dibs.doctor.finding import Diagnosis
 from dibs.model.job import ByPriority
 from dibs.model.times import Duration
 from dibs.worker.options import Priorities, Served, make_options
@@ -67,6 +70,7 @@ class Dibs(Client):
         reserve: ByPriority | None = None,
         grace: Duration = 30,
         poll: Duration = 0.25,
+        give_up_after: Duration | None = 300,
         max_jobs: int | None = None,
         max_memory: int | str | None = None,
         max_leaked: int = 10,
@@ -84,6 +88,9 @@ class Dibs(Client):
                 `{Priority.HIGH: 2}` two slots only run jobs of 10 and more. Default none.
             grace: seconds or timedelta that running jobs have to finish when it stops. Default 30.
             poll: seconds or timedelta between two looks when no nudge comes. Default 0.25.
+            give_up_after: seconds or timedelta, at least the lease, without a heartbeat that
+                reached the database, after which `run()` raises `StoreUnavailableError`; None for
+                never. Default 300.
             max_jobs: after how many jobs it recycles: it stops gracefully, `run` returns, and
                 `worker.recycling` says why. Default never.
             max_memory: at which resident memory of its process it recycles, in bytes or as
@@ -106,8 +113,25 @@ class Dibs(Client):
             reserve=reserve,
             grace=grace,
             poll=poll,
+            give_up_after=give_up_after,
+            lease=self.settings.lease,
             max_jobs=max_jobs,
             max_memory=max_memory,
             max_leaked=max_leaked,
         )
         return Worker(self, options)
+
+    def doctor(self) -> Diagnosis:
+        """Look the database and its workers over, and say what to do; changes nothing.
+
+        What cannot be read is a finding, not an error.
+
+        Example:
+            >>> for finding in app.doctor().findings:
+            ...     print(finding.level, finding.code, finding.message, finding.advice)
+        """
+        return examine(self.store, self.clock)
+
+    async def adoctor(self) -> Diagnosis:
+        """Like `doctor`, without blocking the event loop."""
+        return await asyncio.to_thread(self.doctor)

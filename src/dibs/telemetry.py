@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, NamedTuple, TextIO
 
 LogFormat = Literal["text", "json"]
 
@@ -29,6 +30,34 @@ def log_event(logger: logging.Logger, level: int, event: str, message: str, **fi
     """
     if logger.isEnabledFor(level):
         logger.log(level, message, extra={"event": event, _FIELDS: fields})
+
+
+class Ages(NamedTuple):
+    """How a loop was doing at one moment, in seconds."""
+
+    succeeded: float | None
+    """Since its last success; None before the first."""
+    late: float
+    """Since it should have succeeded again; 0 while it is in time."""
+
+
+class Pulse:
+    """When a loop last succeeded, and when it is to again; may be read from any thread."""
+
+    def __init__(self) -> None:
+        """Begin to wait for the first success."""
+        self._beat: tuple[float | None, float] = (None, time.monotonic())
+
+    def beat(self, pause: float = 0.0) -> None:
+        """Note a success; the next one is to come in `pause` seconds."""
+        now = time.monotonic()
+        self._beat = (now, now + max(pause, 0.0))
+
+    def ages(self) -> Ages:
+        """Return how long ago it succeeded, and how late it is."""
+        last, due = self._beat
+        now = time.monotonic()
+        return Ages(None if last is None else now - last, max(0.0, now - due))
 
 
 class TextFormatter(logging.Formatter):

@@ -8,6 +8,7 @@ import pytest
 
 from dibs import Dibs
 from dibs.testing import PostgresCluster
+from tests.conformance.dying import Morgue
 from tests.conformance.explaining import Shop
 from tests.conformance.face import Face, faces
 from tests.conformance.spies import EMPTY, raw
@@ -53,6 +54,12 @@ def new_face(tables_url: str, mode: str) -> Iterator[OpenFace]:
 def face(new_face: OpenFace) -> Face:
     """An app on a fresh database: one engine and one face at a time, four times in all."""
     return new_face()
+
+
+@pytest.fixture
+def morgue(face: Face, tables_url: str) -> Morgue:
+    """An app whose jobs die."""
+    return Morgue(face, tables_url)
 
 
 @pytest.fixture

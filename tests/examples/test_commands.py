@@ -35,7 +35,7 @@ def options(command: click.Command) -> set[str]:
         flag
         for option in command.params
         if isinstance(option, click.Option) and not option.hidden
-        for flag in option.opts
+        for flag in (*option.opts, *option.secondary_opts)
         if flag != "--help"
     }
 

@@ -81,6 +81,7 @@ class PageRun:
         self.database = database
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self.output: str | None = None
+        self.modules: list[str] = []
 
     def __enter__(self) -> PageRun:
         return self
@@ -89,6 +90,8 @@ class PageRun:
         for value in self.names.values():  # a page need not close what a script's end closes
             if isinstance(value, Dibs):
                 value.close()
+        for name in self.modules:  # the next page may have a file of the same name
+            sys.modules.pop(name, None)
 
     def block(self, block: Block) -> None:
         where = f"{name_of(self.page)}:{block.line}"
@@ -96,6 +99,7 @@ class PageRun:
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(text, "utf-8")
+            self.modules.append(block.file.removesuffix(".py").replace("/", "."))
         elif block.language == "python":
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Dibs, Explanation, Retry, Unique, Verdict, errors
+from dibs import Aging, Backoff, Check, Dibs, Explanation, Retention, Retry, Unique, Verdict, errors
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -40,6 +40,7 @@ CALLS = {
     "`Unique(…)`": Unique,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
+    "`Retention(…)`": Retention,
     "`app.worker(…)`": Dibs.worker,
     "`worker.run(…)`": Worker.run,
 }
@@ -178,6 +179,17 @@ def test_explanations_are_those_of_the_code():
     fields = [name for row in rows[:head] for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(fields) == sorted(field.name for field in dataclasses.fields(Explanation))
     assert [code(row[0]) for row in rows[head + 2 :]] == list(Verdict)
+
+
+# --- The doctor ------------------------------------------------------------------------------
+
+
+def test_what_the_doctor_looks_at_is_that_of_the_code():
+    rows = tables(DOCS / "howto/doctor.md")["What is looked at"]
+    assert [code(row[0]) for row in rows] == list(Check)
+    for name, _, warns, fails, advice in rows:
+        assert warns or fails, name
+        assert advice, name
 
 
 # --- The map of the code --------------------------------------------------------------------

@@ -92,9 +92,10 @@ def test_every_part_of_a_worker_finds_another_connection(impatient: None, proxy:
         [(before,)] = query(proxy.server_url, BEATS)
         eventually(lambda: query(proxy.server_url, BEATS) > [(before,)], "a heartbeat")
         with closing(Dibs(proxy.server_url)) as direct:
-            direct.enqueue("note", {"n": 2})
+            direct.job(note.function).enqueue(2)
         eventually(lambda: ran == [1, 2], "the job that it was told of")  # long before its poll
-        eventually(lambda: not app.stats().states[State.RUNNING], "its end")
+        running = "SELECT COUNT(*) FROM dibs_running"
+        eventually(lambda: query(proxy.server_url, running) == [(0,)], "its end")
     app.close()
 
 

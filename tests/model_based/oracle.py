@@ -221,10 +221,11 @@ class Oracle:
         moment = from_micros(self.now)
         old = self.workers.get(worker)
         new = WorkerRecord(
-            worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, moment, moment
-        )
+            worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, 0, moment,
+            moment, from_micros(self.now + lease),
+        )  # fmt: skip
         if old:
-            new = replace(old.record, beat_at=moment)
+            new = replace(old.record, beat_at=moment, expires_at=new.expires_at)
         self.workers[worker] = WorkerEntry(new, self.now + lease)
 
     def alive(self) -> dict[str, WorkerRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
 
@@ -14,10 +15,12 @@ from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
 from dibs.model.queues import QueuePolicy, policy_to_json
 from dibs.model.standing import Spot
+from dibs.model.unique import Unique
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim, line_fronts
-from dibs.store.ops.enqueue import job_enqueue
+from dibs.store.ops.enqueue import COLUMNS, job_enqueue, row_of
 from dibs.store.ops.jobs import job_attempts
+from dibs.store.ops.keys import job_enqueue_keyed
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import (
     job_called_off,
@@ -90,6 +93,10 @@ PLACES = (
     "SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs WHERE kind = 'alien'",
     "INSERT INTO dibs_dead (job_id, reason, died_at) "
     "SELECT id, 'worker_died', 0 FROM dibs_jobs WHERE kind = 'dead'",
+    "INSERT INTO dibs_keys (key, job_id, during, expires_at) "
+    "SELECT kind || ' ' || scheduled_at, id, 'period', "
+    "CASE WHEN kind = 'due' THEN 1 ELSE scheduled_at END "
+    "FROM dibs_jobs WHERE kind IN ('later', 'due')",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
 )
@@ -133,21 +140,24 @@ def first(operation: Operation[object]) -> Statement:
 def statements(store: Store) -> dict[str, Statement]:
     """Return what is measured, each ready to touch about `COUNT` rows."""
     store.run(worker_beat("w", Serving(("mail",)), ["send"], 1, {}, FAR))
-    store.run(job_enqueue([NewJob("send", "{}", "mail", 9)] * 400))
+    store.run(job_enqueue_keyed(keyed(400, 9, 0, "active")))
     claims = claim(store, "w", 300)
     claim(store, "gone", COUNT)
     store.run(job_enqueue([NewJob("crop", "{}", "web", 1)] * COUNT))
     # One line that was taken whole, and one in which there is more behind the mark.
     marks = [Mark("mail", 9, FAR, 1), Mark("web", 3, BEHIND, 1)]
     ready, later = (
-        store.run(job_enqueue([NewJob("send", "{}", "mail", 5, delay=delay)] * 300))
-        for delay in (0, FAR)
+        store.run(job_enqueue_keyed(keyed(300, 5, delay, "waiting"))) for delay in (0, FAR)
     )
     [blocked] = store.run(job_enqueue([NewJob("alien", "{}", "rare")]))
     store.run(job_claim("w", Serving(("rare",)), ["send"], Demand(1)))
     boom = Failed("ValueError", "boom", "")
     waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
     stale = _second(job_rescue(3))
+    over = [f"due {n}" for n in range(1, COUNT + 1)]
+    table = [
+        (job.id, *row_of(NewJob("send", "{}", "web", 2))) for job in (*ready[:50], *later[:50])
+    ]
     serving, both = Serving(("mail", "web", "empty")), ["send", "crop"]
     web, aged = Serving(("web",)), Serving(("aged",))
     middle = Serving(("aged",), lowest=5, highest=8)
@@ -175,6 +185,20 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_bury": first(
             job_settle([Bury(c, DeadReason.ATTEMPTS_EXHAUSTED, boom) for c in claims[200:]])
         ),
+        "key_take": Statement("key_take", {"keys": [f"new {n}" for n in range(COUNT)]}),
+        "key_holders": Statement("key_holders", {"keys": over}),
+        "key_expire": Statement("key_expire", {"keys": over}),
+        "key_release": Statement("key_release", {"keys": over}),
+        "key_assign": Statement(
+            "key_assign",
+            {
+                "rows": Rows(
+                    ("key", "job_id", "during", "period"),
+                    [(key, job.id, "active", None) for key, job in zip(over, ready, strict=False)],
+                )
+            },
+        ),
+        "job_replace": Statement("job_replace", {"jobs": Rows(("job_id", *COLUMNS), table)}),
         "job_promote": first(job_promote()),
         "job_due": first(job_due()),
         "job_stale": stale,
@@ -199,6 +223,20 @@ def statements(store: Store) -> dict[str, Statement]:
         "watch_probe": first(watch_probe(Serving(("mail", "web")))),
         "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
     }
+
+
+def keyed(
+    count: int, priority: int, delay: int, during: Literal["waiting", "active"]
+) -> list[NewJob]:
+    """Return jobs with keys that their claim or their end frees."""
+    return [
+        NewJob(
+            "send", "{}", "mail", priority, delay=delay,
+            unique=unique.job_key("send", "mail", "{}"),
+        )
+        for n in range(count)
+        for unique in [Unique(key=f"{priority} {delay} {n}", during=during)]
+    ]  # fmt: skip
 
 
 def claim(store: Store, worker: str, count: int) -> list[Claim]:

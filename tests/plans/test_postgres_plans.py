@@ -36,6 +36,7 @@ PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
     "job_call_off", "jobs_ahead", "workers_busy",
+    "key_take", "key_holders", "key_expire", "key_release", "key_assign", "job_replace",
 )  # fmt: skip
 CASES = [
     *((Role.WORKER, mode, label) for mode in MODES for label in WORKERS),
@@ -107,7 +108,9 @@ class TestEveryStatement:
             assert scan.rows <= most + 1, scan  # per loop it is an average, rounded
 
     def test_touches_few_pages_for_each(self, plans: Plans, role: Role, mode: str, label: str):
-        many = {"job_promote": PROMOTED, **dict.fromkeys(OF_RUNNING, RUNNING)}
+        # A job that is replaced leaves its place, and enters one anew.
+        many = {"job_promote": PROMOTED, "job_replace": 2 * COUNT}
+        many |= dict.fromkeys(OF_RUNNING, RUNNING)
         one = ("job_cancel", "job_reprioritize", "job_due", "job_attempts")
         rows = 1 if label.startswith(one) else many.get(label, COUNT)
         most = 50 + 15 * rows

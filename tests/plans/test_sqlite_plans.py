@@ -31,7 +31,9 @@ LABELS = (
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off", "job_call_off", "job_attempts",
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
-    "jobs_ahead", "queue_moved", "workers_busy", "watch_probe", "watch_probe, nothing",
+    "key_take", "key_holders", "key_expire", "key_release", "key_assign",
+    "job_replace", "jobs_ahead", "queue_moved", "workers_busy", "watch_probe",
+    "watch_probe, nothing",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5

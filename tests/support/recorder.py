@@ -21,6 +21,7 @@ from typing import Any
 from dibs import Backoff, Dibs, JobContext, Retry
 from dibs.store import Role, postgres_driver
 from dibs.telemetry import configure_logging
+from dibs.worker import watchdog
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
 FOLDER = Path(OPTIONS.get("folder", "."))
@@ -144,6 +145,14 @@ async def stubborn(ctx: JobContext) -> None:
 
 
 @app.job
+async def block_loop(ctx: JobContext) -> None:
+    """Leave the event loop no time for anything else, until the file `go` exists."""
+    write_down("start", ctx)
+    while not (FOLDER / "go").exists():
+        time.sleep(0.02)  # noqa: ASYNC251 - a handler that should have been a plain function
+
+
+@app.job
 async def kill_worker(ctx: JobContext) -> None:
     """Take the whole worker process down."""
     write_down("start", ctx)
@@ -158,6 +167,7 @@ async def record_and_fail(ctx: JobContext) -> None:
 
 def main() -> None:
     configure_logging("json", logging.DEBUG if OPTIONS.get("debug") else logging.INFO)
+    watchdog.LAST_RESORT_SECONDS = OPTIONS.get("last_resort", watchdog.LAST_RESORT_SECONDS)
     if "answer_within" in OPTIONS:  # of 30 seconds, which is long for a test
         postgres_driver.ANSWER_SECONDS[Role.WORKER] = OPTIONS["answer_within"]
     if OPTIONS.get("tell"):

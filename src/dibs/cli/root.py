@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("dibs.cli.explain:explain", "Say why a job is not running."),
     "queues": ("dibs.cli.queues:queues", "List the policies of queues, and change them."),
     "stats": ("dibs.cli.database:stats", "Show how many jobs stand where."),
+    "doctor": ("dibs.cli.doctor:doctor", "Look the database and its workers over."),
     "migrate": ("dibs.cli.database:migrate", "Create or upgrade the tables."),
     "bench": ("dibs.bench.command:bench", "Measure the queue on this machine."),
     "demo": ("dibs.cli.demo:demo", "See orders and their jobs run."),

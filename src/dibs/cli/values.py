@@ -53,6 +53,17 @@ class Seconds(click.FloatRange):
         return number
 
 
+NEVER = "never"
+
+
+class SecondsOrNever(Seconds):
+    """A length of time in seconds, or the word never."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it as a float, or the word as it is."""
+        return value if value == NEVER else super().convert(value, param, ctx)
+
+
 DIGITS = 18
 """A longer number is a slip of the finger wherever a weight or a count is meant."""
 

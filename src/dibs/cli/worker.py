@@ -15,7 +15,9 @@ from dibs.cli.failures import FAILED, failure_of
 from dibs.cli.program import Program
 from dibs.cli.target import Target, app_option
 from dibs.cli.values import (
+    NEVER,
     Seconds,
+    SecondsOrNever,
     WholeNumber,
     as_dict,
     as_pair,
@@ -65,6 +67,11 @@ def _default(option: str) -> Any:
 @click.option(
     "--poll", type=Seconds(0.001), default=_default("poll"), show_default=True,
     metavar="S", help="Seconds between two looks when no nudge comes.",
+)  # fmt: skip
+@click.option(
+    "--give-up-after", type=SecondsOrNever(), default=_default("give_up_after"),
+    show_default=True, metavar="S", help="Seconds without reaching the database after which it "
+    "ends with exit code 1; or never.",
 )  # fmt: skip
 @click.option(
     "--max-jobs", type=WholeNumber(min=1), metavar="N",
@@ -130,9 +137,10 @@ def _serving(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _work(
     target: Target, link: ChildLink | None, *, min_priority: int | None, max_priority: int | None,
-    until_idle: bool, **options: Any,
+    until_idle: bool, give_up_after: float | str, **options: Any,
 ) -> str | None:  # fmt: skip
     """Run a worker, and return why it wants to be replaced, if it does."""
+    options["give_up_after"] = None if give_up_after == NEVER else give_up_after
     with closing(target.load_app()) as app:
         worker = app.worker(priorities=(min_priority, max_priority), **options)
         if link is not None:

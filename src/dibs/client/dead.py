@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from dibs.client.faces import (
-    Batches,
-    async_batches,
-    async_face,
-    sync_batches,
-    sync_face,
+from dibs.client.dead_batches import (
+    Ids,
+    Progress,
+    all_that_match,
+    check_author,
+    chosen_by,
+    each,
+    nudging,
+    purging,
+    replaying,
+    reviewing,
 )
-from dibs.client.jobs import ID_LIMIT, LIST_LIMIT, check_id
-from dibs.errors import DibsError, JobNotFoundError
+from dibs.client.faces import Batches, async_batches, async_face, sync_batches, sync_face
+from dibs.client.jobs import LIST_LIMIT, check_id
+from dibs.errors import DibsError
 from dibs.model.dead import (
-    DeadFilter,
     DeadFilters,
     DeadLetter,
     DeadResult,
-    Refused,
     check_text,
-    distinct,
     make_filter,
     spread,
 )
 from dibs.store.ops import dead
-from dibs.store.ops.dead import BATCH, BEGIN, END, Changed
+from dibs.store.ops.dead import END, Changed
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
 
 if TYPE_CHECKING:
     from dibs.client.client import Client
-
-Ids = int | Iterable[int]
-Progress = Callable[[int], None]
-"""Is called after each batch, with how many dead letters it dealt with."""
-Change = Callable[[list[int], int | None, int], Operation[Changed]]
-"""From ids, until when those died that are meant, and how many were done before, to a batch."""
 
 
 class Dead:
@@ -117,7 +113,7 @@ class Dead:
             JobStateError: the job is not dead.
             DibsError: a text that is empty, too long, or that no database stores.
         """
-        return dead.dead_annotate(check_id(job_id), check_text(text, "note"), _author(author))
+        return dead.dead_annotate(check_id(job_id), check_text(text, "note"), check_author(author))
 
     def _review(
         self, job_ids: Ids, *, by: str | None = None, note: str | None = None
@@ -137,7 +133,7 @@ class Dead:
             JobStateError: one id was given, and this job is not dead.
             DibsError: something that is no id, or a text that cannot be stored.
         """
-        return (yield from _each(job_ids, _reviewing(True, by, note)))
+        return (yield from each(job_ids, reviewing(True, by, note)))
 
     def _review_all(
         self,
@@ -149,12 +145,12 @@ class Dead:
         **filters: Unpack[DeadFilters],
     ) -> Batches[DeadResult]:
         """Mark all dead letters that match as reviewed; options as in `review` and `replay_all`."""
-        chosen = _chosen("review_all", filters, everything)
-        return (yield from _all(chosen, _reviewing(True, by, note), progress))
+        chosen = chosen_by("review_all", filters, everything)
+        return (yield from all_that_match(chosen, reviewing(True, by, note), progress))
 
     def _unreview(self, job_ids: Ids) -> Batches[DeadResult]:
         """Mark dead letters as not reviewed; what it returns and raises is as in `review`."""
-        return (yield from _each(job_ids, _reviewing(False, None, None)))
+        return (yield from each(job_ids, reviewing(False, None, None)))
 
     # --- Replaying -------------------------------------------------------------------------
 
@@ -194,9 +190,9 @@ class Dead:
         if args is not None:
             if not isinstance(job_ids, int):
                 raise DibsError("args are for one dead letter: give its id alone")
-            return (yield from _each(job_ids, lambda ids, *_: self._edited(ids[0], args)))
+            return (yield from each(job_ids, lambda ids, *_: self._edited(ids[0], args)))
         base = (yield dead.dead_latest())[1] if gap else 0
-        return (yield from _each(job_ids, _replaying(base, gap)))
+        return (yield from each(job_ids, replaying(base, gap)))
 
     def _replay_all(
         self,
@@ -226,16 +222,16 @@ class Dead:
         Example:
             >>> app.dead.replay_all(kind="charge", error="gateway timeout", per_minute=600)
         """
-        gap, chosen = spread(per_minute), _chosen("replay_all", filters, everything)
+        gap, chosen = spread(per_minute), chosen_by("replay_all", filters, everything)
         base = (yield dead.dead_latest())[1] if gap else 0
-        return (yield from _all(chosen, _replaying(base, gap), progress))
+        return (yield from all_that_match(chosen, replaying(base, gap), progress))
 
     def _edited(self, job_id: int, args: Mapping[str, Any]) -> Operation[Changed]:
         def check(kind: str) -> str:
             handler = self._client.handler_of(kind)
             return self._client.new_job(handler, handler.schema.dump(args)).args
 
-        return _nudging(dead.dead_replay_edited(job_id, check))
+        return nudging(dead.dead_replay_edited(job_id, check))
 
     # --- Purging ---------------------------------------------------------------------------
 
@@ -253,7 +249,7 @@ class Dead:
             JobStateError: one id was given, and this job is not dead.
             DibsError: something that is no id.
         """
-        return (yield from _each(job_ids, _purging))
+        return (yield from each(job_ids, purging))
 
     def _purge_all(
         self,
@@ -263,7 +259,11 @@ class Dead:
         **filters: Unpack[DeadFilters],
     ) -> Batches[DeadResult]:
         """Remove all dead letters that match for good; options as in `replay_all`."""
-        return (yield from _all(_chosen("purge_all", filters, everything), _purging, progress))
+        return (
+            yield from all_that_match(
+                chosen_by("purge_all", filters, everything), purging, progress
+            )
+        )
 
     list = sync_face(_list)
     alist = async_face(_list)
@@ -287,75 +287,3 @@ class Dead:
     apurge = async_batches(_purge)
     purge_all = sync_batches(_purge_all)
     apurge_all = async_batches(_purge_all)
-
-
-# --- Batches ---------------------------------------------------------------------------------
-
-
-def _reviewing(reviewed: bool, by: str | None, note: str | None) -> Change:
-    author = _author(by)
-    said = None if note is None else check_text(note, "note")
-    return lambda ids, until, _: dead.dead_review(
-        ids, until, reviewed=reviewed, author=author, note=said
-    )
-
-
-def _replaying(base: int, gap: int) -> Change:
-    return lambda ids, until, done: _nudging(
-        dead.dead_replay(ids, until, base=base, done=done, gap=gap)
-    )
-
-
-def _purging(ids: list[int], until: int | None, _: int) -> Operation[Changed]:
-    return dead.dead_purge(ids, until)
-
-
-def _nudging(replay: Operation[Changed]) -> Operation[Changed]:
-    return replace(replay, nudges=lambda changed: changed.queues)
-
-
-def _each(job_ids: Ids, change: Change) -> Batches[DeadResult]:
-    """Change letters that were named, and tell of those that could not be."""
-    ids = distinct([job_ids] if isinstance(job_ids, int) else job_ids)
-    known = [job_id for job_id in ids if 0 < job_id < ID_LIMIT]
-    done = 0
-    refused = [
-        Refused(job_id, JobNotFoundError(job_id)) for job_id in ids if not 0 < job_id < ID_LIMIT
-    ]
-    for start in range(0, len(known), BATCH):
-        changed: Changed = yield change(known[start : start + BATCH], None, done)
-        done += len(changed.ids)
-        refused += changed.refused
-    if isinstance(job_ids, int) and refused:
-        raise refused[0].error
-    return DeadResult(done, tuple(refused))
-
-
-def _all(chosen: DeadFilter, change: Change, progress: Progress | None) -> Batches[DeadResult]:
-    """Change the letters that match: those that there are now, each looked at once."""
-    (until, _), cursor, last = (yield dead.dead_latest()), BEGIN, False
-    done, refused = 0, list[Refused]()
-    while not last:
-        page: dead.Page = yield dead.dead_find(chosen, cursor, until)
-        cursor, last = page.cursor, page.last
-        if page.ids:
-            changed: Changed = yield change(page.ids, until, done)
-            done += len(changed.ids)
-            refused += changed.refused
-            if progress is not None:
-                progress(len(page.ids))
-    return DeadResult(done, tuple(refused))
-
-
-def _chosen(method: str, filters: DeadFilters, everything: bool) -> DeadFilter:
-    chosen = make_filter(filters)
-    if chosen.empty and everything is not True:
-        raise DibsError(
-            f"{method} without a filter means every dead letter: give a filter, or say so with "
-            "everything=True"
-        )
-    return chosen
-
-
-def _author(name: str | None) -> str | None:
-    return None if name is None else check_text(name, "author")

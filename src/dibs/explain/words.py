@@ -62,10 +62,10 @@ def _started(this: Explanation) -> str:
 
 def _dead(this: Explanation) -> str:
     if this.job.reason == DeadReason.ATTEMPTS_EXHAUSTED:
-        return f"it failed {_many(this.job.attempt, 'time')} of {this.job.max_attempts}"
+        return f"it failed {many(this.job.attempt, 'time')} of {this.job.max_attempts}"
     if this.job.reason == DeadReason.INVALID_ARGS:
         return "its args don't fit its handler"
-    return f"its workers died while they ran it, {_many(this.job.crashes, 'time')}"
+    return f"its workers died while they ran it, {many(this.job.crashes, 'time')}"
 
 
 # --- What waits ----------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def _waits(this: Explanation) -> str:
 def _past(this: Explanation) -> Iterator[str]:
     if this.job.attempt:
         last = f"; the last error{_because(this.job.error)}" if this.job.error else ""
-        yield f"It has failed {_many(this.job.attempt, 'time')} of {this.job.max_attempts}{last}."
+        yield f"It has failed {many(this.job.attempt, 'time')} of {this.job.max_attempts}{last}."
 
 
 def _verdict(this: Explanation) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _verdict(this: Explanation) -> Iterator[str]:
 
 def _obstacle(this: Explanation, obstacle: Verdict) -> str:
     start = f"dibs --app module:attribute worker --queue {quote(this.job.queue)}"
-    alive = _many(len(this.candidates), "worker")
+    alive = many(len(this.candidates), "worker")
     alive += " is alive" if len(this.candidates) == 1 else " are alive"
     if obstacle is Verdict.NO_WORKERS:
         does = "makes it ready" if this.job.state is State.SCHEDULED else "starts it"
@@ -152,7 +152,7 @@ def _standing(this: Explanation) -> Iterator[str]:
         kept = [one for one in this.candidates if one.obstacle is obstacle]
         yield from (_kept(one) for one in kept[:NAMED])
         if len(kept) > NAMED:
-            yield f"So it is with {_many(len(kept) - NAMED, 'more worker')}."
+            yield f"So it is with {many(len(kept) - NAMED, 'more worker')}."
 
 
 def _ahead(this: Explanation, ahead: int) -> str:
@@ -198,11 +198,11 @@ def _pace(this: Explanation) -> Iterator[str]:
 
 def _able(this: Explanation) -> Iterator[str]:
     able = [one for one in this.candidates if one.obstacle is None]
-    slots = _many(sum(one.worker.concurrency for one in able), "slot")
+    slots = many(sum(one.worker.concurrency for one in able), "slot")
     free, kept = sum(one.free for one in able), sum(one.kept for one in able)
     urgent = f" and {kept:,} kept for more urgent jobs" if kept else ""
     yield (
-        f"{len(able):,} of {_many(len(this.candidates), 'live worker')} can run it, with {free:,} "
+        f"{len(able):,} of {many(len(this.candidates), 'live worker')} can run it, with {free:,} "
         f"of {slots} free{urgent}: {_names(able, this.at)}."
     )
     others = sorted({queue for one in able for queue in one.worker.queues} - {this.job.queue})
@@ -262,7 +262,8 @@ def _because(text: str | None) -> str:
     return f": {line if len(line) <= LONGEST else line[:LONGEST] + '…'}"
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """Return a count of things for people."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 

@@ -181,12 +181,14 @@ def check_text(text: str, name: str) -> str:
     return text
 
 
-def distinct(job_ids: Iterable[int]) -> list[int]:
-    """Return each id once, in the order given.
+def distinct(job_ids: int | Iterable[int]) -> list[int]:
+    """Return one id, or each of several once, in the order given.
 
     Raises:
-        DibsError: something that is no id, or no ids at all, as where a search found nothing.
+        DibsError: something that is no id.
     """
+    if isinstance(job_ids, int) or not isinstance(job_ids, Iterable):
+        job_ids = [job_ids]
     found = list(dict.fromkeys(job_ids))
     for job_id in found:
         if isinstance(job_id, bool) or not isinstance(job_id, int):

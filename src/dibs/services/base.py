@@ -7,7 +7,7 @@ import logging
 import random
 
 from dibs.errors import DibsError
-from dibs.telemetry import log_event
+from dibs.telemetry import Pulse, log_event
 
 logger = logging.getLogger("dibs.service")
 
@@ -27,6 +27,7 @@ class Service:
         self._poked = asyncio.Event()
         self._closed = False
         self._failures = 0
+        self.pulse = Pulse()
 
     async def tick(self) -> float:
         """Do the work once and return the seconds until the next time."""
@@ -66,6 +67,7 @@ class Service:
             self._log_failure(logging.ERROR, error)
         else:
             self._failures = 0
+            self.pulse.beat(pause)
             return pause
         self._failures += 1
         first, longest = BACKOFF_SECONDS

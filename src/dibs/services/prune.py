@@ -14,7 +14,7 @@ from dibs.model.dead import DeadFilter
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.dead import BEGIN, Cursor, dead_find, dead_purge
-from dibs.store.ops.prune import keys_expire, prune_due, traces_drop, traces_find
+from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
 from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.service")
@@ -47,7 +47,7 @@ class Prune(Service):
         for queue, until in due.dead.items():
             purged, behind = await self._purge(queue, until)
             letters, more = letters + purged, more or behind
-        keys = await self._store.arun(keys_expire()) if due.keys else 0
+        keys = await self._store.arun(key_prune()) if due.keys else 0
         traces = await self._drop_traces()
         if letters or keys or traces:
             log_event(

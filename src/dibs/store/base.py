@@ -11,6 +11,7 @@ from dibs.model.lines import Serving
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
 from dibs.store.urls import DatabaseUrl
+from dibs.telemetry import Pulse
 
 R = TypeVar("R")
 
@@ -29,6 +30,9 @@ class Role(Enum):
 
 class Watch(Protocol):
     """Tells a worker that there may be something to claim."""
+
+    pulse: Pulse
+    """Of the thread that looks."""
 
     def idle(self, idle: bool) -> None:
         """Say whether the worker has nothing to do, so that the watch looks closely."""
@@ -57,6 +61,17 @@ class Store(Runner, Protocol):
 
     async def arun(self, operation: Operation[R]) -> R:
         """Like `run`, without blocking the event loop."""
+        ...
+
+    def examine(self, operation: Operation[R]) -> R:
+        """Carry a reading `operation` out in tables of whatever version, and change nothing.
+
+        It has a connection of its own, and makes neither tables nor a file.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached, or there is none.
+            StoreError: the database refused.
+        """
         ...
 
     def migrate(self) -> list[str]:

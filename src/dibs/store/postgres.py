@@ -182,6 +182,17 @@ class PostgresStore(Closing):
             )
         self._current = True
 
+    def examine(self, operation: Operation[R]) -> R:
+        """Carry a reading `operation` out in tables of whatever version, and change nothing."""
+        calls = self._script.calls(operation)
+        first = next(calls)
+        with driver.translated(self.url.display), driver.connect_to_look(self.url.target) as look:
+
+            def execute(call: Call) -> RowList:
+                return look.execute(call.sql, call.params or None).fetchall()
+
+            return drive(calls, first, execute)
+
     def migrate(self) -> list[str]:
         """Create or upgrade the tables; return the names of the migrations that ran."""
         with driver.translated(self.url.display):

@@ -24,6 +24,8 @@ from dibs.store.postgres_connect import (
 )
 from dibs.store.postgres_nudge import Listener, Nudger
 
+LOOK_SECONDS = 30.0
+"""What each statement of a connection that only looks may take."""
 POOL_SIZE = {Role.PRODUCER: 10, Role.WORKER: 4}
 
 ANSWER_SECONDS = {Role.PRODUCER: 60.0, Role.WORKER: 30.0}
@@ -59,7 +61,7 @@ Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 
 __all__ = [
     "ANSWER_SECONDS", "Conflict", "Listener", "NoAnswer", "Nudger", "PoolClosed",
-    "make_async_pool", "no_gate", "open_pool", "translated", "try_connect",
+    "connect_to_look", "make_async_pool", "no_gate", "open_pool", "translated", "try_connect",
 ]  # fmt: skip
 
 
@@ -71,6 +73,16 @@ def no_gate() -> AbstractContextManager[None]:
 def try_connect(target: str) -> None:
     """Connect once, so that a wrong URL fails at once and by its own words."""
     connect(target, "dibs", answer_within=CONNECT_SECONDS).close()
+
+
+@contextmanager
+def connect_to_look(target: str) -> Iterator[psycopg.Connection[Any]]:
+    """Lend a connection for a moment, in a transaction that may only read."""
+    with connect(target, "dibs-doctor", answer_within=LOOK_SECONDS) as connection:
+        connection.execute(f"SET statement_timeout = '{LOOK_SECONDS:g}s'")
+        with connection.transaction():
+            connection.execute("SET TRANSACTION READ ONLY")
+            yield connection
 
 
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 import psycopg
 
 from dibs.store.postgres_connect import connect
-from dibs.telemetry import log_event
+from dibs.telemetry import Pulse, log_event
 
 CHANNEL = "dibs"
 ANSWER_SECONDS = 5.0
@@ -92,6 +92,7 @@ class Listener:
         self._target = target
         self._queues = queues
         self._on_nudge = on_nudge
+        self.pulse = Pulse()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="dibs-watch", daemon=True)
         self._thread.start()
@@ -113,7 +114,7 @@ class Listener:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._on_nudge()  # what came while nobody listened
                     self._follow(connection)
-            except psycopg.Error as error:
+            except Exception as error:  # whatever it is: the thread must go on
                 problem = f"listening for nudges failed, trying again: {error}"
                 log_event(logger, logging.WARNING, "watch_failed", problem)
                 self._stopped.wait(1)
@@ -129,3 +130,4 @@ class Listener:
             for notification in connection.notifies(timeout=0.1, stop_after=1):
                 if notification.payload in self._queues:
                     self._on_nudge()
+            self.pulse.beat()

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 from dibs.errors import ConfigurationError, StoreUnavailableError
@@ -28,7 +28,7 @@ from dibs.store.closing import Closing
 from dibs.store.gate import Gate
 from dibs.store.migrate import check_version, schema_migrate, schema_version
 from dibs.store.runner import Runner, drive
-from dibs.store.sqlite_connection import Opened, execute, finish, identity
+from dibs.store.sqlite_connection import Opened, connect_to_look, execute, finish, identity
 from dibs.store.sqlite_errors import is_locked, translated
 from dibs.store.sqlite_script import make_script, system_clock
 from dibs.store.sqlite_watch import SqliteWatch
@@ -201,6 +201,19 @@ class SqliteStore(Closing):
             raise
         connection.execute(f"PRAGMA busy_timeout = {round(self._lock_timeout * 1000)}")
         return Opened(connection, identity(self.url.target))
+
+    def examine(self, operation: Operation[R]) -> R:
+        """Carry a reading `operation` out in tables of whatever version, and change nothing."""
+        if identity(self.url.target) is None:
+            raise StoreUnavailableError(
+                f"{self.url.display}: there is no such file; the first use makes it, in a folder "
+                "that exists"
+            )
+        calls = self._script.calls(operation)
+        first = next(calls)
+        with translated(self.url.display), closing(connect_to_look(self.url.target)) as connection:
+            connection.execute("BEGIN")
+            return drive(calls, first, lambda call: execute(connection, call))
 
     # --- Schema ----------------------------------------------------------------------------
 

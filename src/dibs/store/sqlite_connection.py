@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from dibs.store.runner import Call
 from dibs.store.statement import RowList
+
+LOOK_SECONDS = 5.0
+"""How long a connection that only looks waits for locks."""
 
 
 class Opened(NamedTuple):
@@ -25,6 +29,13 @@ def identity(path: str) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def connect_to_look(path: str) -> sqlite3.Connection:
+    """Open a file that is there, for reading alone."""
+    return sqlite3.connect(
+        f"{Path(path).as_uri()}?mode=ro", uri=True, timeout=LOOK_SECONDS, isolation_level=None
+    )
 
 
 def execute(connection: sqlite3.Connection, call: Call) -> RowList:

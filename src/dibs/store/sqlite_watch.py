@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dibs.model.lines import Serving
 from dibs.store.ops.workers import watch_probe
 from dibs.store.runner import Script, drive
-from dibs.telemetry import log_event
+from dibs.telemetry import Pulse, log_event
 
 IDLE_SECONDS = 0.002
 """Between two looks while the worker waits for work."""
@@ -39,6 +39,7 @@ class SqliteWatch:
         self._script = script
         self._serving = serving
         self._on_nudge = on_nudge
+        self.pulse = Pulse()
         self._idle = True
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="dibs-watch", daemon=True)
@@ -51,13 +52,13 @@ class SqliteWatch:
     def close(self) -> None:
         """Stop watching."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(timeout=1)  # it may be waiting for a lock that others hold
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
             try:
                 self._follow(self._connect())
-            except sqlite3.Error as error:
+            except Exception as error:  # whatever it is: the thread must go on
                 problem = f"watching the database failed, starting again: {error}"
                 log_event(logger, logging.WARNING, "watch_failed", problem)
                 self._stopped.wait(1)
@@ -67,6 +68,7 @@ class SqliteWatch:
         try:
             while not self._stopped.wait(IDLE_SECONDS if self._idle else BUSY_SECONDS):
                 version = connection.execute("PRAGMA data_version").fetchone()[0]
+                self.pulse.beat()
                 if version == seen[0]:
                     continue
                 ready, due = self._probe(connection)

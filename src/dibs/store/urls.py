@@ -32,6 +32,11 @@ class DatabaseUrl:
     display: str
     """The URL without its password."""
 
+    @property
+    def file(self) -> str | None:
+        """The path of the database on this machine; None where a server has it."""
+        return self.target if self.engine == "sqlite" else None
+
 
 def parse_url(url: str | None) -> DatabaseUrl:
     """Check a URL; None means `$DIBS_URL`, and without that `sqlite:///dibs.db`.

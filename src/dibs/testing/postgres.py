@@ -87,6 +87,11 @@ class PostgresCluster:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process; None while there is none."""
+        return None if self._server is None else self._server.pid
+
     def url(self, dbname: str = "postgres") -> str:
         """Return the URL of a database of this server, whether or not the database exists."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{quote(dbname, safe='')}"

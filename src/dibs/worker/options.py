@@ -29,6 +29,8 @@ class WorkerOptions:
     grace: float
     poll: float
     limits: Limits
+    give_up_after: float | None
+    """None: never."""
 
 
 def make_options(
@@ -40,11 +42,15 @@ def make_options(
     reserve: ByPriority | None,
     grace: Duration,
     poll: Duration,
+    give_up_after: Duration | None,
+    lease: int,
     max_jobs: int | None,
     max_memory: int | str | None,
     max_leaked: int,
 ) -> WorkerOptions:
     """Check options as the user gave them; `own` are the queues of the handlers.
+
+    `lease` is in microseconds; nobody gives up before it has run out.
 
     Raises:
         ConfigurationError: no handlers, no queue, or a value out of its range.
@@ -68,6 +74,9 @@ def make_options(
         duration(grace, "grace") / SECOND,
         duration(poll, "poll", minimum=0.001) / SECOND,
         Limits(max_jobs, memory, max_leaked),
+        None
+        if give_up_after is None
+        else max(duration(give_up_after, "give_up_after"), lease) / SECOND,
     )
 
 

@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from dibs.worker.options import WorkerOptions
 from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
 from dibs.worker.waits import call_soon, first, within
+from dibs.worker.watchdog import watchdog
 
 logger = logging.getLogger("dibs.worker")
 
@@ -77,6 +79,7 @@ class Worker:
         self._stopping = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._dispatcher: Dispatcher | None = None
+        self._heartbeat: Heartbeat | None = None
 
     # --- Running ---------------------------------------------------------------------------
 
@@ -88,9 +91,13 @@ class Worker:
 
         Raises:
             StoreError: the database cannot be reached at the start.
+            StoreUnavailableError: it could not be reached for `give_up_after`. In the main thread
+                the process ends with exit code 1 where even that is impossible.
             SchemaError: its tables are missing, older or newer than this code.
         """
-        asyncio.run(self.arun(until_idle=until_idle))
+        self._heartbeat = None
+        with watchdog(self._options.give_up_after, lambda: self._heartbeat):
+            asyncio.run(self.arun(until_idle=until_idle))
 
     async def arun(self, *, until_idle: bool = False) -> None:
         """Like `run`, inside a running event loop."""
@@ -145,6 +152,7 @@ class Worker:
         settler = Settler(store, handlers)
         serving, concurrency = self._options.serving, self._options.concurrency
         reserve = self._options.reserve
+        wall_clock = self._client.clock or (lambda: time.time_ns() // 1000)
         slots = Slots(concurrency, reserve)
         dispatcher = Dispatcher(self.id, handlers, slots, settings.max_crashes, settler)
         self._dispatcher = dispatcher
@@ -155,9 +163,11 @@ class Worker:
             store,
             settings,
             lambda: worker_beat(
-                self.id, serving, kinds, concurrency, reserve, settings.lease, runs.leaked
+                self.id, serving, kinds, concurrency, reserve, settings.lease, runs.leaked,
+                heartbeat.ages(), wall_clock(),
             ),
-        )
+        )  # fmt: skip
+        self._heartbeat = heartbeat
         recycling = Recycling(self._options.limits, self._recycle)
         runs.on_leak = recycling.leaked
         dispatcher.on_ended = recycling.ended if recycling.counts else None
@@ -197,8 +207,10 @@ class Worker:
         )  # fmt: skip
         self.started.set()
         tasks = {service: asyncio.create_task(service.run()) for service in parts.services()}
+        parts.heartbeat.follow({s.name: s.pulse for s in tasks} | {"watch": watch.pulse})
+        ends = [self._stopping.wait(), parts.heartbeat.cut_off(self._options.give_up_after)]
         try:
-            await first(self._stopping.wait(), *([self._idle(parts)] if until_idle else []))
+            await first(*ends, *([self._idle(parts)] if until_idle else []))
         finally:
             await self._end(parts, tasks)
             await asyncio.to_thread(watch.close)
@@ -223,7 +235,8 @@ class Worker:
     # --- Stopping --------------------------------------------------------------------------
 
     async def _end(self, parts: _Pipeline, tasks: dict[Service, asyncio.Task[None]]) -> None:
-        grace = self._options.grace
+        # Jobs whose ends nobody can store need no time to finish.
+        grace = 0.0 if parts.heartbeat.gave_up else self._options.grace
         log_event(
             logger, logging.INFO, "worker_stopping",
             f"worker {self.id} claims no more; running jobs have {grace:g} s to finish",

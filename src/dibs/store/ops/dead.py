@@ -189,7 +189,7 @@ def dead_review(
     """
     mark = {"reviewed": int(reviewed), "author": author, "note": note}
     rows = yield Statement("dead_review", _chosen(ids, until) | mark)
-    return (yield from _changed("review", ids, until, [row[0] for row in rows]))
+    return (yield from _changed("review", ids, until, rows))
 
 
 @operation()
@@ -228,41 +228,50 @@ def _replay(
     ids: list[int], until: int | None, change: dict[str, Any]
 ) -> Generator[Statement, RowList, Changed]:
     rows = yield Statement("dead_replay", _chosen(ids, until) | change)
+    if left := _without(ids, rows):
+        held = yield Statement("dead_holders", _chosen(left, until))
+        if over := {job_id: key for job_id, _, key in held if key is not None}:
+            # Nobody needs those keys any more: free them, and try again.
+            yield Statement("key_expire", {"keys": sorted(set(over.values()))})
+            change = change | {"done": change["done"] + len(rows)}
+            rows += yield Statement("dead_replay", _chosen(sorted(over), until) | change)
     queues = frozenset(queue for _, queue in rows)
-    return (yield from _changed("replay", ids, until, [row[0] for row in rows], queues))
+    return (yield from _changed("replay", ids, until, rows, queues))
 
 
 @operation()
 def dead_purge(ids: list[int], until: int | None) -> Steps[Changed]:
     """Remove a batch of letters, with all that belongs to them; `until` as in `dead_review`."""
     rows = yield Statement("dead_purge", _chosen(ids, until))
-    return (yield from _changed("purge", ids, until, [row[0] for row in rows]))
+    return (yield from _changed("purge", ids, until, rows))
 
 
 def _chosen(ids: list[int], until: int | None) -> dict[str, Any]:
     return {"ids": ids, "until": EVER if until is None else until}
 
 
+def _without(ids: list[int], rows: RowList) -> list[int]:
+    done = {row[0] for row in rows}
+    return [job_id for job_id in sorted(ids) if job_id not in done]
+
+
 def _changed(
     verb: str,
     ids: list[int],
     until: int | None,
-    done: list[int],
+    rows: RowList,
     queues: frozenset[str] = frozenset(),
 ) -> Generator[Statement, RowList, Changed]:
     """Say what became of a batch, and why some of it was left."""
-    left = sorted(set(ids) - set(done))
     refused = []
-    if left:
-        holders: dict[int, int | None] = dict(
-            (yield Statement("dead_holders", _chosen(left, until)))
-        )
+    if left := _without(ids, rows):
+        held = yield Statement("dead_holders", _chosen(left, until))
+        holders: dict[int, int | None] = {job_id: holder for job_id, holder, _ in held}
         others = [] if until is not None else [id_ for id_ in left if id_ not in holders]
         jobs = yield from read_jobs(others)
-        keyed = [refused_for_key(id_, holders[id_]) for id_ in left if id_ in holders]
-        refused = keyed if verb == "replay" else []
+        refused = [refused_for_key(*held) for held in holders.items() if verb == "replay"]
         refused += [Refused(id_, _why(id_, jobs.get(id_), verb)) for id_ in others]
-    return Changed(done, tuple(refused), queues)
+    return Changed([row[0] for row in rows], tuple(refused), queues)
 
 
 def _why(job_id: int, job: Job | None, verb: str) -> DibsError:

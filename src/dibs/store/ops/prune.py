@@ -42,14 +42,14 @@ def prune_due() -> Steps[Due]:
         for name, retention in kept.items()
         if retention is not None and retention.dead_micros is not None
     }
-    [[expired]] = yield Statement("keys_expired", {})
+    [[expired]] = yield Statement("key_over", {})
     return Due(dead, bool(expired))
 
 
 @operation()
-def keys_expire() -> Steps[int]:
+def key_prune() -> Steps[int]:
     """Remove keys whose time is over, and return how many."""
-    return len((yield Statement("keys_expire", {"count": BATCH}, alone=True)))
+    return len((yield Statement("key_prune", {"count": BATCH}, alone=True)))
 
 
 @operation(reads=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import Random
 
 from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
@@ -14,7 +14,8 @@ from dibs.model.retry import Retry
 from dibs.model.times import from_micros
 from dibs.store.ops.claim import Key, lines_of
 from dibs.store.ops.settle import job_settle
-from dibs.store.statement import Statement, Steps, operation
+from dibs.store.statement import Row, Statement, Steps, operation
+from dibs.telemetry import Ages
 
 BATCH = 1000
 """Jobs promoted or rescued per transaction."""
@@ -23,8 +24,18 @@ FORGET_AFTER = 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class LoopRecord:
+    """One of a worker's loops, as of its last heartbeat."""
+
+    succeeded_at: datetime | None
+    """When it last succeeded, by the database's clock; None before the first time."""
+    late: timedelta
+    """How long ago it should have succeeded again; 0 while it is in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A live worker as the database knows it."""
+    """A worker as the database knows it."""
 
     id: str
     queues: tuple[str, ...]
@@ -39,6 +50,12 @@ class WorkerRecord:
     """Handlers that it left behind when their time was up, and that still run."""
     started_at: datetime
     beat_at: datetime
+    expires_at: datetime
+    """When its lease runs out, without another heartbeat."""
+    loops: Mapping[str, LoopRecord] = field(default_factory=dict)
+    """How its loops were doing at its last heartbeat."""
+    skew: timedelta = timedelta(0)
+    """Its clock minus the database's; the way to the database counts against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +84,22 @@ def worker_beat(
     reserve: Mapping[int, int],
     lease: int,
     leaked: int = 0,
+    loops: Mapping[str, Ages] | None = None,
+    wall: int | None = None,
 ) -> Steps[None]:
-    """Keep `worker` alive for `lease` microseconds more; the first beat registers it."""
+    """Keep `worker` alive for `lease` microseconds more; the first beat registers it.
+
+    Args:
+        worker: its id.
+        serving: which lines it serves.
+        kinds: what it can run.
+        concurrency: how many slots it has.
+        reserve: slots kept for jobs from a priority on.
+        lease: microseconds.
+        leaked: handlers that it left behind, and that still run.
+        loops: how each of its loops is doing.
+        wall: the time by its own clock, in microseconds; None takes the database's for it.
+    """
     yield Statement(
         "worker_beat",
         {
@@ -81,6 +112,8 @@ def worker_beat(
             "reserve": json.dumps(dict(reserve)),
             "leaked": leaked,
             "lease": lease,
+            "loops": json.dumps({name: _rounded(ages) for name, ages in (loops or {}).items()}),
+            "wall": wall,
         },
         alone=True,
     )
@@ -92,36 +125,43 @@ def worker_leave(worker: str) -> Steps[None]:
     yield Statement("worker_leave", {"worker": worker}, alone=True)
 
 
+def _rounded(ages: Ages) -> list[float | None]:
+    """Return ages to the millisecond: as of a beat, whose own way takes longer."""
+    return [None if age is None else round(age, 3) for age in ages]
+
+
 @operation(reads=True)
-def worker_list() -> Steps[list[WorkerRecord]]:
-    """Return the workers whose lease has not run out, the oldest first."""
-    rows = yield Statement("worker_list", {}, alone=True)
-    return [
-        WorkerRecord(
-            id=id_,
-            queues=tuple(json.loads(queues)),
-            lowest=lowest,
-            highest=highest,
-            kinds=tuple(json.loads(kinds)),
-            concurrency=concurrency,
-            reserve={int(limit): slots for limit, slots in json.loads(reserve).items()},
-            leaked=leaked,
-            started_at=from_micros(started_at),
-            beat_at=from_micros(beat_at),
-        )
-        for (
-            id_,
-            queues,
-            lowest,
-            highest,
-            kinds,
-            concurrency,
-            reserve,
-            leaked,
-            started_at,
-            beat_at,
-        ) in rows
-    ]
+def worker_list(lost_for: int = 0) -> Steps[list[WorkerRecord]]:
+    """Return the workers whose lease has not run out `lost_for` microseconds ago, oldest first."""
+    rows = yield Statement("worker_list", {"lost_for": lost_for}, alone=True)
+    return [_worker(row) for row in rows]
+
+
+def _worker(row: Row) -> WorkerRecord:
+    id_, queues, lowest, highest, kinds, concurrency, reserve, leaked, *rest = row
+    *moments, loops, skew = rest
+    started_at, beat_at, expires_at = map(from_micros, moments)
+    return WorkerRecord(
+        id=id_,
+        queues=tuple(json.loads(queues)),
+        lowest=lowest,
+        highest=highest,
+        kinds=tuple(json.loads(kinds)),
+        concurrency=concurrency,
+        reserve={int(limit): slots for limit, slots in json.loads(reserve).items()},
+        leaked=leaked,
+        started_at=started_at,
+        beat_at=beat_at,
+        expires_at=expires_at,
+        loops={name: _loop(beat_at, Ages(*ages)) for name, ages in json.loads(loops).items()},
+        skew=timedelta(microseconds=skew),
+    )
+
+
+def _loop(beat_at: datetime, ages: Ages) -> LoopRecord:
+    ago = ages.succeeded
+    succeeded_at = None if ago is None else beat_at - timedelta(seconds=ago)
+    return LoopRecord(succeeded_at, timedelta(seconds=ages.late))
 
 
 @operation(reads=True)
@@ -153,10 +193,9 @@ def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
     """Take running jobs from workers whose lease ran out, and say what became of each.
 
     A job goes back to its place in the line; one whose workers died `max_crashes` times is
-    buried instead. What else ran out is dropped on the way: workers' rows, and keys.
+    buried instead.
     """
     yield Statement("worker_forget", {"grace": FORGET_AFTER})
-    yield Statement("key_prune", {"count": BATCH})
     rows = yield Statement("job_stale", {"count": BATCH})
     rescued = [
         Rescued(

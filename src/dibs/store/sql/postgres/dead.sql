@@ -8,8 +8,8 @@ WHERE job_id = ANY (:ids::bigint[]) ORDER BY id;
 
 -- name: dead_holders
 -- Which of :ids are dead letters that died until :until, each with the job that holds its unique
--- key, or NULL.
-SELECT d.job_id, k.job_id FROM dibs_dead AS d
+-- key, or NULL, and that key where its time is over, or NULL.
+SELECT d.job_id, k.job_id, CASE WHEN k.expires_at <= :now THEN k.key END FROM dibs_dead AS d
 JOIN dibs_jobs AS j ON j.id = d.job_id
 LEFT JOIN dibs_keys AS k ON k.key = j.unique_key
 WHERE d.job_id = ANY (:ids::bigint[]) AND d.died_at <= :until;
@@ -43,14 +43,12 @@ WITH letter AS MATERIALIZED (
     SELECT id, unique_key, unique_during FROM dibs_jobs
     WHERE id = ANY (ARRAY(SELECT job_id FROM letter))
 ), taken AS (
-    -- The first of several letters with one key takes it; a row that expired is as good as none.
-    INSERT INTO dibs_keys AS k (key, job_id, during)
-    SELECT DISTINCT ON (unique_key) unique_key, id, unique_during FROM job
-    WHERE unique_key IS NOT NULL ORDER BY unique_key, id
-    ON CONFLICT (key) DO UPDATE
-    SET job_id = excluded.job_id, during = excluded.during, expires_at = NULL
-    WHERE k.expires_at <= :now OR k.job_id = excluded.job_id
-    RETURNING job_id
+    -- The first of several letters with one key takes it. In the order of key_take, which also says
+    -- why a key that is held must not be locked.
+    INSERT INTO dibs_keys (key, job_id, during)
+    SELECT unique_key, id, unique_during FROM job
+    WHERE unique_key IS NOT NULL ORDER BY unique_key COLLATE "C", id
+    ON CONFLICT (key) DO NOTHING RETURNING job_id
 ), moved AS (
     DELETE FROM dibs_dead WHERE job_id = ANY (ARRAY(
         SELECT id FROM job WHERE unique_key IS NULL UNION ALL SELECT job_id FROM taken

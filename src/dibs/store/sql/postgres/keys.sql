@@ -44,10 +44,11 @@ WHERE j.id = ANY (ARRAY(SELECT job_id FROM input WHERE during <> 'period')) AND 
 
 -- name: key_prune
 -- Drop up to :count keys whose time is over; those that an enqueue is taking are skipped.
+-- Returns them.
 DELETE FROM dibs_keys WHERE key = ANY (ARRAY(
     SELECT key FROM dibs_keys WHERE expires_at <= :now
     ORDER BY expires_at LIMIT :count FOR UPDATE SKIP LOCKED
-));
+)) RETURNING key;
 
 -- name: job_replace
 -- Give jobs that wait new args and options; they enter their places anew. Returns the ids of those

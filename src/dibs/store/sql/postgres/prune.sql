@@ -1,12 +1,4 @@
--- Differs from SQLite: several workers prune at once; what another one has is skipped.
-
--- name: keys_expire
--- Remove up to :count keys whose time is over. Returns them.
--- Asked twice: a key that somebody took meanwhile has another time.
-DELETE FROM dibs_keys WHERE expires_at <= :now AND key = ANY (ARRAY(
-    SELECT key FROM dibs_keys WHERE expires_at <= :now
-    ORDER BY expires_at LIMIT :count FOR UPDATE SKIP LOCKED
-)) RETURNING key;
+-- Differs from SQLite: one statement, with the ids as an array.
 
 -- name: traces_drop
 -- Remove the notes and effects of :ids, jobs that have left for good. Returns the ids of each.

@@ -1,4 +1,4 @@
--- name: keys_expired
+-- name: key_over
 -- 1 where there is a key whose time is over, else 0.
 SELECT CASE WHEN EXISTS (SELECT 1 FROM dibs_keys WHERE expires_at <= :now) THEN 1 ELSE 0 END;
 

@@ -1,15 +1,16 @@
 -- name: worker_beat
--- A worker lives until :now + :lease; the first beat registers it.
+-- A worker lives until :now + :lease; the first beat registers it. :wall is its own clock's time.
 INSERT INTO dibs_workers (
     id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
-    expires_at
+    expires_at, loops, skew
 )
 VALUES (
     :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :leaked, :now, :now,
-    :now + :lease
+    :now + :lease, :loops, COALESCE(CAST(:wall AS BIGINT) - :now, 0)
 )
-ON CONFLICT (id) DO UPDATE
-SET beat_at = excluded.beat_at, expires_at = excluded.expires_at, leaked = excluded.leaked;
+ON CONFLICT (id) DO UPDATE SET
+    beat_at = excluded.beat_at, expires_at = excluded.expires_at, leaked = excluded.leaked,
+    loops = excluded.loops, skew = excluded.skew;
 
 -- name: worker_leave
 -- A worker has stopped and holds no job.
@@ -20,9 +21,10 @@ DELETE FROM dibs_workers WHERE id = :worker;
 DELETE FROM dibs_workers WHERE expires_at < :now - :grace;
 
 -- name: worker_list
--- Every worker whose lease has not run out.
-SELECT id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at
-FROM dibs_workers WHERE expires_at >= :now ORDER BY started_at, id;
+-- Every worker whose lease has not run out :lost_for ago.
+SELECT id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
+    expires_at, loops, skew
+FROM dibs_workers WHERE expires_at >= :now - :lost_for ORDER BY started_at, id;
 
 -- name: job_due
 -- Microseconds until the next scheduled job is due, negative when overdue, NULL without one.

@@ -7,8 +7,8 @@ WHERE job_id IN (SELECT value FROM json_each(:ids)) ORDER BY id;
 
 -- name: dead_holders
 -- Which of :ids are dead letters that died until :until, each with the job that holds its unique
--- key, or NULL.
-SELECT d.job_id, k.job_id FROM json_each(:ids) AS i
+-- key, or NULL, and that key where its time is over, or NULL.
+SELECT d.job_id, k.job_id, CASE WHEN k.expires_at <= :now THEN k.key END FROM json_each(:ids) AS i
 CROSS JOIN dibs_dead AS d ON d.job_id = i.value AND d.died_at <= :until
 CROSS JOIN dibs_jobs AS j ON j.id = d.job_id
 LEFT JOIN dibs_keys AS k ON k.key = j.unique_key;
@@ -34,13 +34,11 @@ SELECT value FROM json_each(:letters);
 -- keep: letters
 SELECT job_id FROM dibs_dead
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND died_at <= :until;
--- The first of several letters with one key takes it; a row that expired is as good as none.
+-- The first of several letters with one key takes it.
 INSERT INTO dibs_keys (key, job_id, during)
 SELECT unique_key, id, unique_during FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:letters)) AND unique_key IS NOT NULL ORDER BY id
-ON CONFLICT (key) DO UPDATE
-SET job_id = excluded.job_id, during = excluded.during, expires_at = NULL
-WHERE expires_at <= :now OR job_id = excluded.job_id;
+ON CONFLICT (key) DO NOTHING;
 -- keep: moved
 SELECT d.job_id FROM json_each(:letters) AS l
 CROSS JOIN dibs_dead AS d ON d.job_id = l.value

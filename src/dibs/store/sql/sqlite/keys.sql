@@ -17,7 +17,7 @@ DELETE FROM dibs_keys WHERE key IN (SELECT value FROM json_each(:keys)) AND expi
 
 -- name: key_release
 -- Free those of :keys that this transaction took and no job got.
-DELETE FROM dibs_keys WHERE key IN (SELECT value FROM json_each(:keys)) AND job_id = 0;
+DELETE FROM dibs_keys WHERE key IN (SELECT value FROM json_each(:keys)) AND +job_id = 0;
 
 -- name: key_assign
 -- Say which job holds each of the keys that were taken, and until when. A job's record names the
@@ -39,10 +39,10 @@ FROM (
 WHERE j.id = i.job_id AND i.during <> 'period';
 
 -- name: key_prune
--- Drop up to :count keys whose time is over.
+-- Drop up to :count keys whose time is over. Returns them.
 DELETE FROM dibs_keys WHERE key IN (
     SELECT key FROM dibs_keys WHERE expires_at <= :now ORDER BY expires_at LIMIT :count
-);
+) RETURNING key;
 
 -- name: job_replace
 -- Give jobs that wait new args and options; they enter their places anew. Returns the ids of those

@@ -1,0 +1,1 @@
+"""The doctor: looks the database and its workers over, and says what to do."""
