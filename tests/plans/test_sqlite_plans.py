@@ -28,7 +28,8 @@ LINES = backlog.LINES | {"queue_lines, marks": backlog.LINES["queue_lines"]}
 LABELS = (
     "job_enqueue", *LINES, "job_claim", "job_claim, lines", "job_claim, other kinds", "job_admit",
     "job_finish",
-    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off", "job_call_off", "job_attempts",
+    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held",
+    "job_called_off", "job_call_off", "job_attempts",
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
     "key_take", "key_holders", "key_expire", "key_release", "key_assign",
