@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from dibs.model.job import DeadReason, Job, NewJob, State
+from dibs.model.job import AttemptOutcome, DeadReason, Job, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue, Settlement
 from dibs.model.lines import Demand, Serving
 from dibs.store import Role, Store, open_store
@@ -36,11 +36,13 @@ def end(how: str, claim: Claim, failure: Failed = NEWS) -> Settlement:
         case "completed" | "cancelled":
             return Finish(claim, State(how), result='"done"', reason="so be it")
         case "retry":
-            return Requeue(claim, "retry", HOUR, counted=True, failure=failure)
+            return Requeue(
+                claim, "retry", HOUR, counted=True, record=AttemptOutcome.FAILED, failure=failure
+            )
         case "snooze":
-            return Requeue(claim, "snooze", HOUR, counted=False)
+            return Requeue(claim, "snooze", HOUR, counted=False, record=AttemptOutcome.SNOOZED)
         case "release":
-            return Requeue(claim, "release", None, counted=False)
+            return Requeue(claim, "release", None, counted=False, record=None)
         case _:
             return Bury(claim, DeadReason.ATTEMPTS_EXHAUSTED, failure)
 
@@ -111,8 +113,10 @@ def test_claims_grow_over_every_kind_of_return(store: Store):
         numbers.append(claim.number)
         again = end("release", claim)
         if how == "snooze_now":
-            again = Requeue(claim, "snooze", 0, counted=False)
+            again = Requeue(claim, "snooze", 0, counted=False, record=AttemptOutcome.SNOOZED)
         if how == "retry_now":
-            again = Requeue(claim, "retry", 0, counted=True, failure=NEWS)
+            again = Requeue(
+                claim, "retry", 0, counted=True, record=AttemptOutcome.FAILED, failure=NEWS
+            )
         store.run(job_settle([again]))
     assert numbers == sorted(set(numbers))
