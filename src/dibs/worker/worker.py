@@ -1,4 +1,4 @@
-"""The worker: assembles the pipeline, runs it, and stops it without losing anything."""
+"""The worker: runs the pipeline, and stops it without losing anything."""
 
 from __future__ import annotations
 
@@ -9,29 +9,19 @@ import secrets
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from dibs.client.client import Client
-from dibs.model.slots import Slots
 from dibs.services.base import Service
-from dibs.services.cancels import Cancels
-from dibs.services.promote import Promote
-from dibs.services.prune import Prune
-from dibs.services.rescue import Rescue
-from dibs.services.stalls import Stalls
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.queues import queue_declare
-from dibs.store.ops.workers import job_due, worker_beat, worker_leave
+from dibs.store.ops.workers import job_due, worker_leave
 from dibs.telemetry import log_event
 from dibs.worker.dispatch import Dispatcher
-from dibs.worker.fetch import Fetcher
 from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
-from dibs.worker.recycling import Recycling
-from dibs.worker.settle import Settler
+from dibs.worker.pipeline import Pipeline, make_pipeline
 from dibs.worker.waits import call_soon, first, within
 from dibs.worker.watchdog import watchdog
 
@@ -39,23 +29,6 @@ logger = logging.getLogger("dibs.worker")
 
 FAREWELL_SECONDS = 5.0
 """How long a stopping worker tries to reach a database that does not answer."""
-
-
-@dataclass(slots=True)
-class _Pipeline:
-    """The parts of a running worker."""
-
-    store: Store
-    heartbeat: Heartbeat
-    dispatcher: Dispatcher
-    fetcher: Fetcher
-    settler: Settler
-    promote: Promote
-    others: tuple[Service, ...]
-
-    def services(self) -> tuple[Service, ...]:
-        """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, *self.others)
 
 
 class Worker:
@@ -146,47 +119,14 @@ class Worker:
         if self._dispatcher is not None:
             self._dispatcher.close()
 
-    def _assemble(self, store: Store) -> _Pipeline:
-        handlers, kinds = self._client.handlers, list(self._client.handlers)
-        settings = self._client.settings
-        settler = Settler(store, handlers)
-        serving, concurrency = self._options.serving, self._options.concurrency
-        reserve = self._options.reserve
-        wall_clock = self._client.clock or (lambda: time.time_ns() // 1000)
-        slots = Slots(concurrency, reserve)
-        dispatcher = Dispatcher(self.id, handlers, slots, settings.max_crashes, settler)
-        self._dispatcher = dispatcher
+    def _assemble(self, store: Store) -> Pipeline:
+        parts = make_pipeline(self.id, self._client, self._options, store, self._recycle)
+        self._dispatcher, self._heartbeat = parts.dispatcher, parts.heartbeat
         if self._stopping.is_set():
-            dispatcher.close()
-        runs = dispatcher.runs
-        heartbeat = Heartbeat(
-            store,
-            settings,
-            lambda: worker_beat(
-                self.id, serving, kinds, concurrency, reserve, settings.lease, runs.leaked,
-                heartbeat.ages(), wall_clock(),
-            ),
-        )  # fmt: skip
-        self._heartbeat = heartbeat
-        recycling = Recycling(self._options.limits, self._recycle)
-        runs.on_leak = recycling.leaked
-        dispatcher.on_ended = recycling.ended if recycling.counts else None
-        fetcher = Fetcher(
-            store, self.id, serving, kinds, dispatcher, settler.held, heartbeat.holds,
-            self._options.poll,
-        )  # fmt: skip
-        dispatcher.on_room = fetcher.poke
-        others = (
-            Rescue(store, settings, fetcher.nudge),
-            Stalls(store, serving, settings),
-            Cancels(store, self.id, lambda: not dispatcher.idle, dispatcher.call_off),
-            Prune(store),
-            recycling,
-        )
-        promote = Promote(store, fetcher.nudge)
-        return _Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, others)
+            parts.dispatcher.close()
+        return parts
 
-    async def _live(self, parts: _Pipeline, *, until_idle: bool) -> None:
+    async def _live(self, parts: Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()
         await self._declare(parts.store)
         await parts.promote.catch_up()
@@ -221,7 +161,7 @@ class Worker:
             await store.arun(queue_declare(declared))
 
     @staticmethod
-    async def _idle(parts: _Pipeline) -> None:
+    async def _idle(parts: Pipeline) -> None:
         """Wait until nothing is held and nothing is left that could start now."""
         while True:
             await parts.dispatcher.emptied()
@@ -234,7 +174,7 @@ class Worker:
 
     # --- Stopping --------------------------------------------------------------------------
 
-    async def _end(self, parts: _Pipeline, tasks: dict[Service, asyncio.Task[None]]) -> None:
+    async def _end(self, parts: Pipeline, tasks: dict[Service, asyncio.Task[None]]) -> None:
         # Jobs whose ends nobody can store need no time to finish.
         grace = 0.0 if parts.heartbeat.gave_up else self._options.grace
         log_event(
@@ -281,7 +221,7 @@ class Worker:
                 loop.remove_signal_handler(number)
 
 
-async def _finish_claiming(parts: _Pipeline, fetching: asyncio.Task[None]) -> None:
+async def _finish_claiming(parts: Pipeline, fetching: asyncio.Task[None]) -> None:
     """End the fetcher; a claim under way is waited for, so that no claimed job is forgotten."""
     parts.fetcher.close()
     await asyncio.wait({fetching}, timeout=FAREWELL_SECONDS)
