@@ -12,7 +12,7 @@ from dibs import Dibs
 from dibs.model.lifecycle import Outcome
 from dibs.model.lines import Demand
 from dibs.model.slots import Slots
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claim import Claimed, key_of
 from dibs.worker import dispatch
 from dibs.worker.dispatch import Dispatcher
 
@@ -125,5 +125,23 @@ def test_a_last_chance_that_fits_no_free_slot_goes_back(monkeypatch: pytest.Monk
         assert bench.ends.ids == [3]
         await bench.add(bench.claimed(4, 10))
         assert bench.started == [1, 2, 4]
+
+    test()
+
+
+def test_where_who_waits_to_be_alone_is_called_off_all_goes_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dispatch, "OVERDUE", 0.0)
+
+    @on_loop(Slots(2, {}))
+    async def test(bench: Bench) -> None:
+        suspect = bench.claimed(2, 0, crashes=2)
+        await bench.add(bench.claimed(1, 0), suspect)
+        assert (bench.started, bench.dispatcher.demand(9), bench.pokes) == ([1], None, 0)
+        bench.dispatcher.call_off(key_of(suspect), None)
+        assert bench.dispatcher.demand(9) is not None
+        assert bench.pokes == 1
+        await bench.add(bench.claimed(3, 0), bench.claimed(4, 0))
+        bench.dispatcher.give_back_overdue()
+        assert (bench.started, bench.ends.ids) == ([1, 3], [2, 4])
 
     test()

@@ -198,6 +198,10 @@ class Dispatcher:
             self.runs.call_off(run, reason)
         elif (job := self._buffer.take(key)) is not None:
             self._return([job], CalledOff(reason))
+            if self._suspect(job) and not self._suspects:  # nobody waits to be alone any more
+                self._alone_by = None
+                if self.on_room is not None and self._room():
+                    self.on_room()
 
     def close(self) -> None:
         """Start nothing more: give back what has not started, and what still comes in."""
