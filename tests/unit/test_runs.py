@@ -137,6 +137,28 @@ async def test_a_last_chance_that_waits_to_be_alone_is_called_off(bench: Bench):
     await bench.until(lambda: bench.started == [2])
 
 
+def test_a_thread_that_cannot_be_had_fails_the_attempt_and_frees_the_slot(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    @on_loop
+    async def test(bench: Bench) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none_left)
+            bench.claim(1, 2, kind="block")
+            await bench.until(lambda: len(bench.outcomes) == 2)
+        for outcome in bench.outcomes.values():
+            assert isinstance(outcome, Failed)
+            assert outcome.message == "can't start new thread"
+        assert bench.dispatcher.idle
+        bench.claim(3, kind="block")
+        await bench.until(lambda: bench.started == [3])
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    test()
+
+
 @on_loop
 async def test_what_is_not_held_is_nothing_to_call_off(bench: Bench):
     bench.dispatcher.call_off((1, 1), None)

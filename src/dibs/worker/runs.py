@@ -100,10 +100,15 @@ class Runs:
             )
             return
         run.began = True
-        if handler.executor == "thread":
-            self._threads.start(handler, job, run.stop)
-        else:
-            self._processes.start(handler, job)
+        try:
+            if handler.executor == "thread":
+                self._threads.start(handler, job, run.stop)
+            else:
+                self._processes.start(handler, job)
+        except (OSError, RuntimeError) as error:
+            # The system has no thread, process or memory left: its backoff gives it time. Not at
+            # once: the slot's next job would be started from within this start.
+            self._loop.call_soon(self._ended, job, failed(error))
 
     async def _run_async(self, handler: Handler[..., Any], run: Run) -> None:
         run.began = True

@@ -44,13 +44,17 @@ class ThreadExecutor:
         self._left: set[Key] = set()
 
     def start(self, handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> None:
-        """Run a job in a free thread, or in a new one; `stop` is what its context looks at."""
-        self._active += 1
-        if self._active > self._threads:
+        """Run a job in a free thread, or in a new one; `stop` is what its context looks at.
+
+        Raises:
+            RuntimeError: the system has no thread left.
+        """
+        if self._active >= self._threads:
+            name = f"dibs-job-{self._threads + 1}"
+            # Counted once it runs: the system may have none left.
+            threading.Thread(target=self._work, name=name, daemon=True).start()
             self._threads += 1
-            threading.Thread(
-                target=self._work, name=f"dibs-job-{self._threads}", daemon=True
-            ).start()
+        self._active += 1
         self._jobs.put((handler, job, stop))
 
     def leave(self, job: Claimed) -> None:
