@@ -85,6 +85,13 @@ class TestExecutors:
         assert "SIGKILL" in (killed.error or "")
         assert {app.jobs.get(job.id).state for job in fine} == {State.COMPLETED}
 
+    def test_a_child_that_cannot_be_heard_any_more_is_killed(self, new_app: NewApp):
+        app = new_app()
+        closes = child_handlers.declare(app, child_handlers.close_all_files, max_attempts=1)
+        job = closes.enqueue()
+        work(app)
+        assert "SIGKILL" in (app.jobs.get(job.id).error or "")
+
 
 class TestResults:
     @pytest.mark.parametrize(

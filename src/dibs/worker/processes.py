@@ -39,7 +39,11 @@ class ProcessExecutor:
         self._busy: dict[Key, _Child] = {}
 
     def start(self, handler: Handler[..., Any], job: Claimed) -> None:
-        """Run a job in an idle child, or in a new one."""
+        """Run a job in an idle child, or in a new one.
+
+        Raises:
+            OSError: the system has no process or memory left.
+        """
         found = self._idle_child() or _Child(self._context, self._folder)
         self._busy[key_of(job)] = found
         self._loop.add_reader(found.connection.fileno(), self._ended, job)
@@ -68,7 +72,6 @@ class ProcessExecutor:
         if found.ending is None:
             self._idle.append(found)
         else:  # it was quicker than the signal, which it will feel yet
-            found.process.kill()
             found.reap()
         self._done(job, outcome)
 
@@ -93,19 +96,14 @@ class ProcessExecutor:
         found = self._busy[key_of(job)]
         if found.ending is None:
             found.process.terminate()
-            found.ending = self._loop.call_later(TERM_SECONDS, self._kill, job)
-
-    def _kill(self, job: Claimed) -> None:
-        # Not left to the end of its pipe: what the handler forked may hold that open.
-        self._busy[key_of(job)].process.kill()
-        self._bury(job)
+            # Not left to the end of its pipe: what the handler forked may hold that open.
+            found.ending = self._loop.call_later(TERM_SECONDS, self._bury, job)
 
     def kill(self) -> None:
         """Kill every child, with what it runs."""
         for found in self._busy.values():
             self._unwatch(found)
         for found in [*self._busy.values(), *self._idle]:
-            found.process.kill()
             found.reap()
         self._busy.clear()
         self._idle.clear()
@@ -127,7 +125,10 @@ class _Child:
         theirs.close()
 
     def reap(self) -> Failed:
-        """Wait for the dead process and return how it ended."""
+        """See to it that the process is dead, and return how it ended."""
+        # The end of its pipe is not always its own: a handler may have closed all files, and go
+        # on. To a process that is ending by itself this does nothing.
+        self.process.kill()
         self.process.join()
         self.connection.close()
         code = self.process.exitcode or 0
