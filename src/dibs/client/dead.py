@@ -18,7 +18,7 @@ from dibs.client.dead_batches import (
     reviewing,
 )
 from dibs.client.faces import Batches, async_batches, async_face, sync_batches, sync_face
-from dibs.client.jobs import LIST_LIMIT, check_id
+from dibs.client.jobs import check_id, check_limit
 from dibs.errors import DibsError
 from dibs.model.dead import (
     DeadFilters,
@@ -72,12 +72,10 @@ class Dead:
         Example:
             >>> app.dead.list(kind="send_confirmation", error="timed out", reviewed=False)
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIST_LIMIT:
-            raise DibsError(f"limit={limit!r}: expected a number from 1 to {LIST_LIMIT}")
         if after is not None and not isinstance(after, DeadLetter):
             raise DibsError(f"after={after!r}: expected the last DeadLetter of the page before")
         before = END if after is None else dead.cursor_of(after)
-        return dead.dead_list(make_filter(filters), limit, before)
+        return dead.dead_list(make_filter(filters), check_limit(limit), before)
 
     def _count(self, **filters: Unpack[DeadFilters]) -> Operation[int]:
         """Return how many dead letters there are; filters as in `list`.

@@ -97,12 +97,10 @@ class Jobs:
         except ValueError as error:
             known = ", ".join(State)
             raise DibsError(f"state={state!r}: expected one of {known}") from error
-        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIST_LIMIT:
-            raise DibsError(f"limit={limit!r}: expected a number from 1 to {LIST_LIMIT}")
         for name, value in (("kind", kind), ("queue", queue)):
             if value is not None:
                 check_name(value, name)
-        return jobs.job_list(wanted, kind, queue, limit)
+        return jobs.job_list(wanted, kind, queue, check_limit(limit))
 
     def _cancel(self, job_id: int, reason: str | None = None) -> Operation[Job]:
         """Cancel a job, and return it as it is then: cancelled if it waited.
@@ -159,6 +157,17 @@ class Jobs:
     acancel = async_face(_cancel)
     reprioritize = sync_face(_reprioritize)
     areprioritize = async_face(_reprioritize)
+
+
+def check_limit(limit: int) -> int:
+    """Return how many a list shall have at most.
+
+    Raises:
+        DibsError: no number, or out of range.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LIST_LIMIT:
+        raise DibsError(f"limit={limit!r}: expected a number from 1 to {LIST_LIMIT}")
+    return limit
 
 
 def check_id(job_id: int) -> int:

@@ -1,8 +1,8 @@
 """The supervisor: keeps N worker processes running, and stops them together.
 
 A child that dies is started again, after a pause that grows while it dies young; one that ended to
-be recycled, at once. If no child ever
-gets as far as taking jobs, the supervisor gives up with the error that the last one reported.
+be recycled, at once. If no child ever gets as far as taking jobs, the supervisor gives up with the
+error that the last one reported.
 """
 
 from __future__ import annotations
