@@ -9,6 +9,7 @@ from typing import Literal
 import psycopg
 
 from dibs.model.aging import Aging
+from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
@@ -18,6 +19,7 @@ from dibs.model.standing import Spot
 from dibs.model.unique import Unique
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.dead import BEGIN, dead_find, dead_list, dead_purge, dead_replay, dead_review
 from dibs.store.ops.enqueue import COLUMNS, job_enqueue, row_of
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.keys import job_enqueue_keyed
@@ -97,6 +99,12 @@ PLACES = (
     "SELECT kind || ' ' || scheduled_at, id, 'period', "
     "CASE WHEN kind = 'due' THEN 1 ELSE scheduled_at END "
     "FROM dibs_jobs WHERE kind IN ('later', 'due')",
+    "INSERT INTO dibs_notes (job_id, written_at, note) SELECT job_id, 0, 'seen' FROM dibs_dead",
+    "INSERT INTO dibs_effects (job_id, name, done_at) SELECT job_id, 'charge', 0 FROM dibs_dead",
+    "INSERT INTO dibs_keys (key, job_id, during) "
+    "SELECT 'key ' || job_id, job_id, 'active' FROM dibs_dead",
+    "INSERT INTO dibs_attempts (job_id, claim, attempt, worker, started_at, finished_at, outcome) "
+    "SELECT job_id, 1, 1, 'w', 0, 0, 'failed' FROM dibs_dead",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
 )
@@ -214,6 +222,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
         "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
+        **dead_letters(store),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
@@ -237,6 +246,24 @@ def keyed(
         for n in range(count)
         for unique in [Unique(key=f"{priority} {delay} {n}", during=during)]
     ]  # fmt: skip
+
+
+def dead_letters(store: Store) -> dict[str, Statement]:
+    """Return the statements for dead letters; those that change some are for the oldest ones."""
+    find = first(dead_find(DeadFilter(), BEGIN, FAR))
+    find = Statement("dead_find", {**find.params, "count": COUNT})
+    ids = [row[1] for row in store.run(Operation("look", lambda: _rows_of(find)))]
+    return {
+        "dead_page": first(dead_list(DeadFilter(), COUNT)),
+        "dead_find": find,
+        "dead_notes": Statement("dead_notes", {"ids": ids}),
+        "dead_review": first(dead_review(ids, FAR, reviewed=True, author=None, note="seen")),
+        "dead_replay": first(dead_replay(ids, FAR, gap=1)),
+        "dead_holders": Statement("dead_holders", {"ids": ids, "until": FAR}),
+        "dead_purge": first(dead_purge(ids, FAR)),
+        "traces_find": Statement("traces_find", {"after": 0, "count": COUNT}),
+        "key_over": Statement("key_over", {}),
+    }
 
 
 def claim(store: Store, worker: str, count: int) -> list[Claim]:

@@ -31,12 +31,15 @@ WORKERS = (
     "job_enqueue", *LINES, *CLAIMS, "job_admit", "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
     "job_attempts",
+    "dead_find", "dead_purge", "traces_find", "key_over",
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
     "job_call_off", "jobs_ahead", "workers_busy",
     "key_take", "key_holders", "key_expire", "key_release", "key_assign", "job_replace",
+    "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
+    "dead_purge",
 )  # fmt: skip
 CASES = [
     *((Role.WORKER, mode, label) for mode in MODES for label in WORKERS),

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from dibs import Dibs
+from dibs.model.lifecycle import Claim
 from dibs.model.lines import Serving, Turn
 from dibs.model.slots import Slots
 from dibs.store.ops.claim import Found
+from dibs.store.statement import Operation
 from dibs.worker.dispatch import Dispatcher
 from dibs.worker.fetch import VAIN, VAIN_SECONDS, Fetcher
 
@@ -25,7 +27,9 @@ class Empty:
         self.looks = 0
         self.turns: list[Turn] = []
 
-    async def arun(self, _: object) -> Found:
+    async def arun(self, operation: Operation[Any]) -> Found | list[Claim]:
+        if operation.name == "job_held":
+            return []
         self.looks += 1
         return Found([], 0, self.turns, {}, 0)
 

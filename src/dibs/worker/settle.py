@@ -180,13 +180,15 @@ def _report_refused(job: Claimed, settlement: Settlement, completed: bool) -> No
     if completed and isinstance(settlement, Finish):
         return
     if completed:
-        event = "completed_before"
-        text = f"job {job.id} was completed by its handler before its attempt ended: {wanted}"
-    else:
-        event = "settle_refused"
-        text = f"job {job.id} was taken over by another worker; its late end is refused"
+        log_event(
+            logger, logging.WARNING, "completed_before",
+            f"job {job.id} was completed by its handler before its attempt ended: {wanted}",
+            job_id=job.id, kind=job.kind, claim=job.claim, wanted=wanted,
+        )  # fmt: skip
+        return
     log_event(
-        logger, logging.WARNING, event, text,
+        logger, logging.WARNING, "settle_refused",
+        f"job {job.id} was taken over by another worker; its late end is refused",
         job_id=job.id, kind=job.kind, claim=job.claim, wanted=wanted,
     )  # fmt: skip
 

@@ -12,9 +12,8 @@ FROM (
         SELECT DISTINCT job_id FROM dibs_effects WHERE job_id > :after
         ORDER BY job_id LIMIT :count
     ) AS effect
-    UNION
+    UNION ALL
     SELECT job_id FROM (
         SELECT DISTINCT job_id FROM dibs_notes WHERE job_id > :after ORDER BY job_id LIMIT :count
     ) AS note
-    ORDER BY job_id LIMIT :count
-) AS t ORDER BY t.job_id;
+) AS t GROUP BY t.job_id ORDER BY t.job_id LIMIT :count;
