@@ -5,6 +5,7 @@ from dibs.client.context import JobContext
 from dibs.client.handler import Handler
 from dibs.doctor.finding import Check, Diagnosis, Finding, Level
 from dibs.errors import (
+    ClaimLostError,
     ConfigurationError,
     DibsError,
     DuplicateJobError,
@@ -41,6 +42,7 @@ __all__ = [
     "Backoff",
     "Cancel",
     "Check",
+    "ClaimLostError",
     "ConfigurationError",
     "DeadFilter",
     "DeadLetter",

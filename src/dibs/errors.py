@@ -10,6 +10,7 @@
     │   └── DuplicateJobError         another job holds its key
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
+    ├── ClaimLostError            the attempt that runs no longer owns its job; let it out
     ├── KeyInUseError             a job that waits or runs holds the unique key of this one
     ├── StopRequestedError        the attempt that runs shall stop; let it out of the handler
     └── StoreError                the database refused or could not be reached
@@ -116,6 +117,18 @@ class StopRequestedError(DibsError):
         """Say why it shall."""
         super().__init__(f"this attempt shall stop: {reason}")
         self.reason = reason
+
+
+class ClaimLostError(DibsError):
+    """The attempt that runs no longer owns its job; let it out, so that your transaction ends."""
+
+    def __init__(self, job_id: int) -> None:
+        """Name the `job_id` of the attempt."""
+        super().__init__(
+            f"job {job_id} no longer belongs to this attempt: it was rescued or has ended; "
+            "roll your transaction back, and let this error out of the handler"
+        )
+        self.job_id = job_id
 
 
 class KeyInUseError(DibsError):

@@ -18,7 +18,7 @@ from dibs.services import cancels
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.workers import job_rescue
 from tests.conformance.face import Face
-from tests.conformance.working import working
+from tests.conformance.working import logged, working
 from tests.support import child_handlers
 from tests.support.command import is_alive
 from tests.support.database import misplaced
@@ -124,14 +124,14 @@ class TestWorker:
             eventually(lambda: running(app, job), "the job to run")
             app.jobs.cancel(job.id, "sold out")
             assert told.wait(WITHIN)
-            warned = eventually(lambda: _events(caplog, "cancel_ignored"), "a warning")
+            warned = eventually(lambda: logged(caplog, "cancel_ignored"), "a warning")
             assert warned[0]["job_id"] == job.id
             still = app.jobs.get(job.id)
             assert (still.state, still.cancelling) == (State.RUNNING, True)
             go.set()
             done = ended(app, job)
         assert (done.state, done.reason) == (State.CANCELLED, "sold out")
-        assert len(_events(caplog, "cancel_ignored")) == 1
+        assert len(logged(caplog, "cancel_ignored")) == 1
 
     @pytest.mark.parametrize("host", ["async", "thread"])
     @pytest.mark.parametrize("how", ["return", "raise", "snooze"])
@@ -223,11 +223,3 @@ class TestWithoutTheWorker:
         go.set()
         done = app.jobs.get(job.id)
         assert (done.state, done.reason) == (State.CANCELLED, "sold out")
-
-
-def _events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
-    return [
-        record.dibs_fields  # type: ignore[attr-defined]
-        for record in caplog.records
-        if getattr(record, "event", None) == name
-    ]

@@ -158,4 +158,4 @@ def test_a_template_needs_its_args(lasting_face: Face):
 def test_a_declared_key_is_checked(lasting_face: Face):
     with pytest.raises(InvalidJobError, match="by names 'nobody'"):
         lasting_face.handler(invoice, kind="bad", unique=Unique(by=["nobody"]))
-    lasting_face.handler(lambda **more: None, kind="open", unique=Unique(by=["anything"]))
+    lasting_face.handler(lambda **_: None, kind="open", unique=Unique(by=["anything"]))

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from dibs import (
     State,
     StopRequestedError,
 )
-from tests.conformance.working import work, working
+from tests.conformance.working import logged, work, working
 from tests.support import child_handlers
 from tests.support.command import is_alive
 from tests.support.waiting import WITHIN, eventually
@@ -30,14 +29,6 @@ NewApp = Callable[..., Dibs]
 NO_PAUSE = Backoff.exponential(base=0)
 SHORT = 0.05
 """Seconds: a limit that is exceeded."""
-
-
-def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
-    return [
-        record.dibs_fields  # type: ignore[attr-defined]
-        for record in caplog.records
-        if getattr(record, "event", None) == name
-    ]
 
 
 class TestAsync:
@@ -101,12 +92,12 @@ class TestAsync:
             eventually(lambda: app.jobs.get(next_one.id).result == "ran", "its slot to come free")
             assert app.jobs.get(job.id).reason == DeadReason.TIMEOUT
             eventually(lambda: app.stats().workers[0].leaked == 1, "it to be counted")
-            [left] = events(caplog, "handler_left_behind")
+            [left] = logged(caplog, "handler_left_behind")
             assert left == {"job_id": job.id, "kind": "stubborn", "leaked": 1}
             caplog.set_level("INFO", "dibs")
             go.set()
             eventually(lambda: app.stats().workers[0].leaked == 0, "it to be forgotten")
-        assert [event["job_id"] for event in events(caplog, "handler_came_back")] == [job.id]
+        assert [event["job_id"] for event in logged(caplog, "handler_came_back")] == [job.id]
 
 
 class TestThread:
@@ -132,7 +123,7 @@ class TestThread:
         dead = app.jobs.get(job.id)
         assert (dead.reason, dead.result) == (DeadReason.TIMEOUT, None)
         assert told == [(True, "it took longer than its timeout of 0.05 s")]
-        [back] = events(caplog, "handler_came_back")
+        [back] = logged(caplog, "handler_came_back")
         assert (back["job_id"], back["returned"]) == (job.id, True)
 
     def test_leaves_when_it_asks(self, new_app: NewApp):

@@ -204,7 +204,7 @@ class TestWhenTheKeyIsFree:
         assert not handler.enqueue(1).duplicate
 
     @pytest.mark.parametrize("again", [Snooze(60), ValueError("boom")], ids=repr)
-    def test_active_through_every_attempt(self, timed: Face, clock: Clock, again: Any):
+    def test_active_through_every_attempt(self, timed: Face, again: Any):
         def work(order_id: int) -> Any:
             if isinstance(again, Exception):
                 raise again
@@ -231,7 +231,7 @@ class TestWhenTheKeyIsFree:
         assert face.jobs.get(seen[0].id).state is State.COMPLETED
         assert raw(tables_url, "SELECT * FROM dibs_keys") == []
 
-    def test_waiting_is_not_taken_again_by_a_retry(self, timed: Face, tables_url: str):
+    def test_waiting_is_not_taken_again_by_a_retry(self, timed: Face):
         handler = timed.handler(lambda: Snooze(60), kind="poll", unique=Unique(during="waiting"))
         first = handler.enqueue()
         timed.work()
@@ -278,12 +278,3 @@ class TestWhenTheKeyIsFree:
         timed.work()
         with pytest.raises(DuplicateJobError, match="completed"):
             handler.enqueue(1)
-
-    def test_keys_whose_time_is_over_are_dropped_by_workers(
-        self, timed: Face, clock: Clock, tables_url: str
-    ):
-        handler = timed.handler(invoice, unique=Unique(during=60))
-        timed.enqueue_many([handler.request(n) for n in range(3)])
-        clock.forward(61)
-        timed.work()
-        assert raw(tables_url, "SELECT * FROM dibs_keys") == []

@@ -63,7 +63,7 @@ class TestMany:
         assert len(statements) < 60
 
     def test_jobs_without_a_key_take_one_statement(
-        self, face: Face, tables_url: str, monkeypatch: pytest.MonkeyPatch
+        self, face: Face, monkeypatch: pytest.MonkeyPatch
     ):
         statements = record_statements(monkeypatch)
         handler = face.handler(invoice)

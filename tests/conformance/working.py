@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from dibs import Dibs, Worker
 from tests.support.waiting import WITHIN
 
@@ -38,6 +40,12 @@ def run(worker: Worker, mode: str = "sync", *, until_idle: bool = False) -> None
         worker.run(until_idle=until_idle)
     else:
         asyncio.run(worker.arun(until_idle=until_idle))
+
+
+def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """Return the fields of the events of this name so far."""
+    found = [record for record in caplog.records if getattr(record, "event", None) == name]
+    return [record.dibs_fields for record in found]  # type: ignore[attr-defined]
 
 
 @contextmanager

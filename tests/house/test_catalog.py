@@ -18,60 +18,13 @@ from typing import Any
 import pytest
 
 from dibs.errors import DibsError
-from dibs.model.dead import DeadFilter
-from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
-from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
-from dibs.model.lines import Demand, Serving
-from dibs.model.queues import STRICT
-from dibs.model.unique import Unique
 from dibs.store import ops
 from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
-from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import job_claim, line_fronts
-from dibs.store.ops.dead import (
-    BEGIN,
-    dead_annotate,
-    dead_count,
-    dead_find,
-    dead_get,
-    dead_latest,
-    dead_list,
-    dead_purge,
-    dead_replay,
-    dead_replay_edited,
-    dead_review,
-)
-from dibs.store.ops.doctor import doctor_look
-from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.explain import job_standing
-from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
-from dibs.store.ops.keys import job_enqueue_keyed, key_holder
-from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
-from dibs.store.ops.queues import (
-    queue_configure,
-    queue_declare,
-    queue_get,
-    queue_list,
-    queue_reset,
-)
-from dibs.store.ops.settle import job_settle
-from dibs.store.ops.stats import stats_count
-from dibs.store.ops.workers import (
-    job_called_off,
-    job_due,
-    job_held,
-    job_promote,
-    job_rescue,
-    watch_probe,
-    worker_beat,
-    worker_leave,
-    worker_list,
-)
 from dibs.store.postgres_script import encode as postgres_encode
 from dibs.store.sqlite_script import make_script
 from dibs.store.statement import Operation, Row, Rows, Statement
+from tests.house.samples import CANNED, ENGINES, RUNNING, SAMPLES
 
-ENGINES = ("sqlite", "postgres")
 ONLY_SQLITE = {"watch_probe"}
 """PostgreSQL tells by NOTIFY what SQLite has to be asked."""
 
@@ -88,105 +41,6 @@ OWN_FILES = [file for file in FILES if file.parent.name in ENGINES]
 STATEMENTS = [
     (file, name, contract) for file in FILES for name, contract, _ in parse(file.read_text("utf-8"))
 ]
-
-CLAIM = Claim(1, 1, 1, 5)
-BOOM = Failed("ValueError", "boom", "traceback")
-SERVING = Serving(("default",))
-ALL = DeadFilter()
-FREE, HELD, OVER, REFUSED = (
-    Unique(key=key, on_conflict=answer).job_key("mail", "default", "{}")
-    for key, answer in (
-        ("free", "return"), ("held", "replace"), ("over", "return"), ("held", "raise")
-    )
-)  # fmt: skip
-KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
-SAMPLES: list[Operation[Any]] = [
-    job_enqueue([NewJob("mail", "{}")]),
-    *(job_enqueue_keyed([NewJob("mail", "{}", unique=key) for key in keys]) for keys in KEYS),
-    key_holder(1, "key"),
-    job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
-    job_settle(
-        [
-            Finish(CLAIM, State.COMPLETED),
-            Requeue(CLAIM, "retry", 1, counted=True, record=AttemptOutcome.FAILED, failure=BOOM),
-            Bury(CLAIM, DeadReason.ATTEMPTS_EXHAUSTED, BOOM),
-        ]
-    ),
-    job_get(1),
-    job_attempts(1),
-    *(job_list(state, "mail", "default", 10) for state in (None, *State)),
-    job_list(State.READY, None, None, 10),
-    *(job_cancel(job_id, "sold out") for job_id in (1, 2)),
-    job_called_off("w"),
-    job_reprioritize(1, 20),
-    dead_list(ALL, 10),
-    dead_count(ALL),
-    dead_get(1),
-    dead_latest(),
-    dead_find(ALL, BEGIN, 0),
-    dead_annotate(1, "seen", None),
-    dead_review([1], None, reviewed=True, author=None, note="seen"),
-    dead_replay([1], None),
-    dead_replay_edited(1, str),
-    dead_purge([1], None),
-    prune_due(),
-    key_prune(),
-    traces_find(0),
-    traces_drop([1]),
-    line_fronts(SERVING),
-    queue_declare({"mail": STRICT}),
-    queue_configure("mail", STRICT),
-    queue_reset("mail"),
-    queue_get("mail"),
-    queue_list(),
-    job_standing(1, 10),
-    stats_count(),
-    doctor_look(1),
-    worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
-    worker_leave("w"),
-    worker_list(),
-    job_due(),
-    job_held("w"),
-    job_promote(),
-    job_rescue(3),
-    watch_probe(SERVING),
-    schema_version(),
-    *(schema_migrate(engine, "the database") for engine in ENGINES),
-]
-"""Every operation, each way it can go; a new one belongs here too."""
-
-WAITING: Row = (
-    1, "mail", "default", 0, "ready", "{}", 0, 5, 0, 0, 0, None, None, None, None, None, None,
-    0, None, 0,
-)  # fmt: skip
-RUNNING: Row = (2, *WAITING[1:4], "running", *WAITING[5:])
-QUEUE: Row = ("mail", None, None, "{}", 0)
-CANNED: dict[str, list[Row]] = {
-    "jobs_load": [WAITING],
-    "key_over": [(0,)],
-    "dead_count": [(0,)],
-    "dead_get": [(1, "gave_up", 0, None, None)],
-    "dead_latest": [(0, 0)],
-    "dead_page": [(1, "gave_up", 0, None, None)],
-    "job_admit": [(0,)],
-    "job_cancel": [(1,)],
-    "job_call_off": [(2,)],
-    "job_due": [(0,)],
-    "job_enqueue": [(1, 0, 0, "ready")],
-    "job_replace": [(1,)],
-    "job_reprioritize": [(1,)],
-    "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
-    "key_take": [(FREE.text,)],
-    "job_stale": [(1, 1, 1, 5, 0, "w")],
-    "queue_configure": [QUEUE],
-    "queue_get": [QUEUE],
-    "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
-    "schema_exists": [(1,)],
-    "schema_version": [(None,)],
-    "stats_clock": [(0,)],
-    "watch_probe": [(1, None)],
-}
-"""Rows that let an operation go on to its next statement."""
 
 
 def record(operation: Operation[Any]) -> Iterator[Statement]:

@@ -221,8 +221,8 @@ class Oracle:
         moment = from_micros(self.now)
         old = self.workers.get(worker)
         new = WorkerRecord(
-            worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, moment, moment,
-            from_micros(self.now + lease),
+            worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, 0, moment,
+            moment, from_micros(self.now + lease),
         )  # fmt: skip
         if old:
             new = replace(old.record, beat_at=moment, expires_at=new.expires_at)

@@ -57,14 +57,14 @@ class Model:
         before = dict(self.keys), dict(self.states), dict(self.args)
         found = []
         for job in jobs:
-            answer = self._enqueue(job, set(before[1]))
+            answer = self._enqueue(job)
             if answer is None:
                 self.keys, self.states, self.args = before
                 return None
             found.append(answer)
         return found
 
-    def _enqueue(self, job: NewJob, old: set[int]) -> tuple[int, bool] | None:
+    def _enqueue(self, job: NewJob) -> tuple[int, bool] | None:
         mine = []
         for key in job.keys:
             holder, _, expires_at = self.keys.get(key.text, (0, "", None))

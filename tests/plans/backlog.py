@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import psycopg
 
@@ -15,13 +16,16 @@ from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
 from dibs.model.queues import QueuePolicy, policy_to_json
 from dibs.model.standing import Spot
+from dibs.model.unique import Unique
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.dead import BEGIN, dead_find, dead_list, dead_purge, dead_replay, dead_review
-from dibs.store.ops.enqueue import job_enqueue
+from dibs.store.ops.enqueue import COLUMNS, job_enqueue, row_of
 from dibs.store.ops.jobs import job_attempts
+from dibs.store.ops.keys import job_enqueue_keyed
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import (
+    job_called_off,
     job_due,
     job_held,
     job_promote,
@@ -93,10 +97,12 @@ PLACES = (
     "SELECT id, 'worker_died', 0 FROM dibs_jobs WHERE kind = 'dead'",
     "INSERT INTO dibs_notes (job_id, written_at, note) SELECT job_id, 0, 'seen' FROM dibs_dead",
     "INSERT INTO dibs_effects (job_id, name, done_at) SELECT job_id, 'charge', 0 FROM dibs_dead",
-    "INSERT INTO dibs_keys (key, job_id, during) "
-    "SELECT 'key ' || job_id, job_id, 'active' FROM dibs_dead",
     "INSERT INTO dibs_attempts (job_id, claim, attempt, worker, started_at, finished_at, outcome) "
     "SELECT job_id, 1, 1, 'w', 0, 0, 'failed' FROM dibs_dead",
+    "INSERT INTO dibs_keys (key, job_id, during, expires_at) "
+    "SELECT kind || ' ' || scheduled_at, id, 'period', "
+    "CASE WHEN kind = 'due' THEN 1 ELSE scheduled_at END "
+    "FROM dibs_jobs WHERE kind IN ('later', 'due')",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
 )
@@ -140,21 +146,24 @@ def first(operation: Operation[object]) -> Statement:
 def statements(store: Store) -> dict[str, Statement]:
     """Return what is measured, each ready to touch about `COUNT` rows."""
     store.run(worker_beat("w", Serving(("mail",)), ["send"], 1, {}, FAR))
-    store.run(job_enqueue([NewJob("send", "{}", "mail", 9)] * 400))
+    store.run(job_enqueue_keyed(keyed(400, 9, 0, "active")))
     claims = claim(store, "w", 300)
     claim(store, "gone", COUNT)
     store.run(job_enqueue([NewJob("crop", "{}", "web", 1)] * COUNT))
     # One line that was taken whole, and one in which there is more behind the mark.
     marks = [Mark("mail", 9, FAR, 1), Mark("web", 3, BEHIND, 1)]
     ready, later = (
-        store.run(job_enqueue([NewJob("send", "{}", "mail", 5, delay=delay)] * 300))
-        for delay in (0, FAR)
+        store.run(job_enqueue_keyed(keyed(300, 5, delay, "waiting"))) for delay in (0, FAR)
     )
     [blocked] = store.run(job_enqueue([NewJob("alien", "{}", "rare")]))
     store.run(job_claim("w", Serving(("rare",)), ["send"], Demand(1)))
     boom = Failed("ValueError", "boom", "")
     waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
     stale = _second(job_rescue(3))
+    over = [f"due {n}" for n in range(1, COUNT + 1)]
+    table = [
+        (job.id, *row_of(NewJob("send", "{}", "web", 2))) for job in (*ready[:50], *later[:50])
+    ]
     serving, both = Serving(("mail", "web", "empty")), ["send", "crop"]
     web, aged = Serving(("web",)), Serving(("aged",))
     middle = Serving(("aged",), lowest=5, highest=8)
@@ -182,10 +191,25 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_bury": first(
             job_settle([Bury(c, DeadReason.ATTEMPTS_EXHAUSTED, boom) for c in claims[200:]])
         ),
+        "key_take": Statement("key_take", {"keys": [f"new {n}" for n in range(COUNT)]}),
+        "key_holders": Statement("key_holders", {"keys": over}),
+        "key_expire": Statement("key_expire", {"keys": over}),
+        "key_release": Statement("key_release", {"keys": over}),
+        "key_assign": Statement(
+            "key_assign",
+            {
+                "rows": Rows(
+                    ("key", "job_id", "during", "period"),
+                    [(key, job.id, "active", None) for key, job in zip(over, ready, strict=False)],
+                )
+            },
+        ),
+        "job_replace": Statement("job_replace", {"jobs": Rows(("job_id", *COLUMNS), table)}),
         "job_promote": first(job_promote()),
         "job_due": first(job_due()),
         "job_stale": stale,
         "job_held": first(job_held("w")),
+        "job_called_off": first(job_called_off("w")),
         "job_attempts": first(job_attempts(1)),
         **{
             f"job_reprioritize, {place}": Statement("job_reprioritize", {"id": id_, "priority": 7})
@@ -196,6 +220,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
         **dead_letters(store),
+        "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
@@ -223,6 +248,20 @@ def dead_letters(store: Store) -> dict[str, Statement]:
         "traces_find": Statement("traces_find", {"after": 0, "count": COUNT}),
         "key_over": Statement("key_over", {}),
     }
+
+
+def keyed(
+    count: int, priority: int, delay: int, during: Literal["waiting", "active"]
+) -> list[NewJob]:
+    """Return jobs with keys that their claim or their end frees."""
+    return [
+        NewJob(
+            "send", "{}", "mail", priority, delay=delay,
+            unique=unique.job_key("send", "mail", "{}"),
+        )
+        for n in range(count)
+        for unique in [Unique(key=f"{priority} {delay} {n}", during=during)]
+    ]  # fmt: skip
 
 
 def claim(store: Store, worker: str, count: int) -> list[Claim]:

@@ -29,13 +29,15 @@ CLAIMS = {"job_claim": 1, "job_claim, lines": 2, "job_claim, other kinds": 1}
 """From how many lines jobs are taken."""
 WORKERS = (
     "job_enqueue", *LINES, *CLAIMS, "job_admit", "job_finish",
-    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_attempts",
+    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
+    "job_attempts",
     "dead_find", "dead_purge", "traces_find", "key_over",
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
-    "jobs_ahead", "workers_busy",
+    "job_call_off", "jobs_ahead", "workers_busy",
+    "key_take", "key_holders", "key_expire", "key_release", "key_assign", "job_replace",
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
     "dead_purge",
 )  # fmt: skip
@@ -109,7 +111,9 @@ class TestEveryStatement:
             assert scan.rows <= most + 1, scan  # per loop it is an average, rounded
 
     def test_touches_few_pages_for_each(self, plans: Plans, role: Role, mode: str, label: str):
-        many = {"job_promote": PROMOTED, **dict.fromkeys(OF_RUNNING, RUNNING)}
+        # A job that is replaced leaves its place, and enters one anew.
+        many = {"job_promote": PROMOTED, "job_replace": 2 * COUNT}
+        many |= dict.fromkeys(OF_RUNNING, RUNNING)
         one = ("job_cancel", "job_reprioritize", "job_due", "job_attempts")
         rows = 1 if label.startswith(one) else many.get(label, COUNT)
         most = 50 + 15 * rows

@@ -28,13 +28,15 @@ LINES = backlog.LINES | {"queue_lines, marks": backlog.LINES["queue_lines"]}
 LABELS = (
     "job_enqueue", *LINES, "job_claim", "job_claim, lines", "job_claim, other kinds", "job_admit",
     "job_finish",
-    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_attempts",
+    "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
+    "job_call_off", "job_attempts",
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
-    "jobs_ahead", "queue_moved", "workers_busy", "watch_probe", "watch_probe, nothing",
+    "key_take", "key_holders", "key_expire", "key_release", "key_assign",
+    "job_replace", "jobs_ahead", "queue_moved", "workers_busy", "watch_probe",
+    "watch_probe, nothing",
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
-    "dead_purge",
-    "traces_find", "key_over",
+    "dead_purge", "traces_find", "key_over",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5

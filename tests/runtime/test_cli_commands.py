@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,6 +139,17 @@ class TestCancel:
         assert [job["id"] for job in found["cancelled"]] == jobs
         for job in map(app.jobs.get, jobs):
             assert (job.state, job.reason) == (State.CANCELLED, "sold out")
+
+    def test_tells_the_worker_of_what_runs(self, shop: Folder, app: Dibs, enqueue: Enqueue):
+        job = enqueue("hold", "x")
+        with shop.worker() as worker:
+            eventually(lambda: shop.lines("begun"), "the job to run")
+            said = shop.shop("jobs", "cancel", job, "--reason", "sold out").out
+            assert said == f"running, and their workers are told: {job}\n"
+            eventually(lambda: app.jobs.get(job).state is State.CANCELLED, "its end")
+            worker.process.send_signal(signal.SIGTERM)
+            assert worker.ended().code == 0
+        assert app.jobs.get(job).reason == "sold out"
 
     def test_does_what_it_can_and_says_what_it_could_not(
         self, shop: Folder, app: Dibs, enqueue: Enqueue

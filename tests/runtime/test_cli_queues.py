@@ -41,15 +41,12 @@ class TestQueues:
         found = shop.shop(*CONFIGURE, "--aging", "--json").document
         assert app.queues.get("mail").policy == QueuePolicy(Aging())
         aging = {"after": 600.0, "every": 60.0, "step": 1, "ceiling": 20}
-        assert (
-            found["policy"]
-            == found["configured"]
-            == {"aging": aging, "weights": {}, "unreadable": None}
-        )
+        rest = {"weights": {}, "timeout": None, "retention": None, "unreadable": None}
+        assert found["policy"] == found["configured"] == {"aging": aging, **rest}
         assert (found["name"], found["declared"]) == ("mail", None)
         assert shop.shop("queues", "list", "--json").document == [found]
         found = shop.shop("queues", "reset", "mail", "--json").document
-        assert found["policy"] == {"aging": None, "weights": {}, "unreadable": None}
+        assert found["policy"] == {"aging": None, **rest}
         assert found["configured"] is None
 
     def test_strict_in_place_of_what_the_code_declares(self, folder: Folder):
@@ -66,7 +63,10 @@ class TestQueues:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([*CONFIGURE], "which policy? give --strict, or --aging, --weight, --timeout or several"),
+        (
+            [*CONFIGURE],
+            "which policy? give --strict, or --aging, --weight, --timeout, --keep-dead or several",
+        ),
         ([*CONFIGURE, "--strict", "--aging"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--strict", "--weight", "10=1"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--weight", "10"], f"'--weight': '10': {PRIORITY}"),

@@ -40,7 +40,7 @@ class Bench:
         slots = Dispatcher("w", handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
         self.store = Empty()
         serving = Serving(("mail",), lowest=10)
-        self.fetcher = Fetcher(self.store, "w", serving, [], slots, set, poll=30)  # type: ignore[arg-type]
+        self.fetcher = Fetcher(self.store, "w", serving, [], slots, set, lambda: True, poll=30)  # type: ignore[arg-type]
 
     async def nudged(self, times: int) -> int:
         """Nudge so often, each time with a chance to look; return how many looks came of it."""

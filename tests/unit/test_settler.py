@@ -25,7 +25,9 @@ class OneClaim:
     def __init__(self) -> None:
         self.batches: list[list[tuple[int, int]]] = []
 
-    async def arun(self, operation: Operation[Any]) -> set[int]:
+    async def arun(self, operation: Operation[Any]) -> set[Any]:
+        if operation.name == "job_completed":
+            return set()
         settlements: list[Settlement] = operation.steps.args[0]  # type: ignore[attr-defined]
         claims = [(end.claim.job_id, end.claim.number) for end in settlements]
         self.batches.append(claims)

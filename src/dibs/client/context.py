@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dibs.errors import StopRequestedError
+from dibs.client.effects import Effects, Once
+from dibs.errors import ConfigurationError, StopRequestedError
 
 
 def _logger() -> logging.Logger:
@@ -49,6 +50,7 @@ class JobContext:
     worker: str
     """The id of the worker that runs it."""
     _stop: StopSignal = field(default_factory=StopSignal, repr=False, compare=False)
+    _effects: Effects | None = field(default=None, repr=False, compare=False)
     _log: logging.Logger = field(default_factory=_logger, repr=False, compare=False)
 
     @property
@@ -78,6 +80,65 @@ class JobContext:
         """
         if self._stop.reason is not None:
             raise StopRequestedError(self._stop.reason)
+
+    def once(self, name: str, connection: object) -> Once:
+        """Guard a block whose effects are in the app's database: done at most once for the job.
+
+        It yields whether to run it, and marks it as done in the open transaction of `connection`:
+        mark and effects are committed together, or neither is. An error out of the block takes
+        the mark back. With a connection that has to be awaited: `async with`.
+
+        Args:
+            name: tells the blocks of a handler apart.
+            connection: the one on which the block writes, with a transaction open.
+
+        Raises:
+            ClaimLostError: the job is another attempt's by now; nothing was marked.
+            ConfigurationError: no transaction is open, the connection is of another database, or
+                this context was not made by a worker.
+
+        Example:
+            >>> with ctx.once("charge", connection) as charge:
+            ...     if charge.first:
+            ...         charge.result = book(connection, order_id)
+            >>> receipt = charge.result
+        """
+        return self._attempt().once(name, connection)
+
+    def complete_in(self, connection: object, result: Any = None) -> None:
+        """Complete the job in your own transaction: what you wrote and its end are one commit.
+
+        Let it be the last statement before your commit. If the transaction rolls back, the job
+        has not ended, and the return or the error of the handler decides as always.
+
+        Args:
+            connection: with a transaction open in the app's database.
+            result: stored with the job, as JSON values, instead of what the handler returns.
+
+        Raises:
+            ClaimLostError: the job is another attempt's by now; roll back, and let it out.
+            ConfigurationError: as for `once`.
+            InvalidJobError: the result can't be stored as JSON.
+
+        Example:
+            >>> with sqlite3.connect("shop.db") as connection:
+            ...     connection.execute("INSERT INTO invoices VALUES (?)", (order_id,))
+            ...     ctx.complete_in(connection)
+        """
+        runner, completion = self._attempt().complete(connection, result)
+        runner.run(completion)
+
+    async def acomplete_in(self, connection: object, result: Any = None) -> None:
+        """Like `complete_in`, on any connection."""
+        runner, completion = self._attempt().complete(connection, result)
+        await runner.arun(completion)
+
+    def _attempt(self) -> Effects:
+        if self._effects is None:
+            raise ConfigurationError(
+                "this JobContext was made by hand: it owns no job; let a worker run the handler"
+            )
+        return self._effects
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

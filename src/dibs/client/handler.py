@@ -129,6 +129,10 @@ class Handler(Enqueuer[P], Generic[P, R]):
         """Show the kind."""
         return f"<Handler {self.kind!r}>"
 
+    def runner_for(self, connection: object) -> Runner:
+        """Return where operations in the transaction of a caller's `connection` run."""
+        return self._client.runner_for(connection)
+
     def using(
         self, *, connection: object | None = None, **overrides: Unpack[Overrides]
     ) -> Using[P]:

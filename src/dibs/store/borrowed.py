@@ -239,6 +239,29 @@ def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -
     )
 
 
+def require_transaction(connection: Any) -> None:
+    """Refuse a connection that would commit the next statement by itself.
+
+    Raises:
+        ConfigurationError: it is in autocommit mode, and no transaction is open.
+    """
+    driver = type(connection).__module__.partition(".")[0]
+    if driver == "psycopg":
+        from psycopg.pq import TransactionStatus
+
+        idle = connection.info.transaction_status is TransactionStatus.IDLE
+        alone = connection.autocommit and idle
+    elif isinstance(connection, sqlite3.Connection) or driver == "aiosqlite":
+        alone = commits_by_itself(connection) and not connection.in_transaction
+    else:
+        alone = connection is None
+    if alone:
+        raise ConfigurationError(
+            f"connection={connection!r}: expected one with a transaction open, so that what you "
+            "write and this are committed together; begin one first"
+        )
+
+
 def _check_engine(theirs: Engine, ours: Engine) -> None:
     if theirs != ours:
         raise ConfigurationError(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
 import traceback
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
-
 from dibs.client.context import JobContext, StopSignal
+from dibs.client.effects import Effects
 from dibs.client.handler import Handler
-from dibs.errors import InvalidArgsError
+from dibs.client.results import dump_result
+from dibs.errors import InvalidArgsError, InvalidJobError
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
 from dibs.model.retry import error_names
@@ -49,6 +48,7 @@ def call_args(
             max_attempts=job.max_attempts,
             worker=worker,
             _stop=stop,
+            _effects=Effects(ticket, handler.runner_for),
         )
     return kwargs
 
@@ -86,14 +86,12 @@ def ended(value: Any) -> Outcome:
     if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
         return failed(_never_ran(value))
     try:
-        text = to_json(value, inf_nan_mode="strings", bytes_mode="base64").decode()
-        json.loads(text)  # what cannot be read back, as a number of 5,000 digits, is no result
-        return Returned(text)
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        return Returned(dump_result(value))
+    except InvalidJobError as error:
         # The work is done: failing the job now would only repeat it.
         log_event(
             logger, logging.WARNING, "result_dropped",
-            f"a result is not stored, because it is not JSON: {error}",
+            f"the job is completed without its result: {error}",
             result_type=type(value).__name__,
         )  # fmt: skip
         return Returned()

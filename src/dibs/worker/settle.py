@@ -16,13 +16,13 @@ from typing import Any
 from dibs.client.handler import Handler
 from dibs.errors import StoreError, StoreUnavailableError
 from dibs.model.backoff import Backoff
+from dibs.model.job import State
 from dibs.model.lifecycle import (
     Bury,
     Failed,
     Finish,
     Outcome,
     Requeue,
-    Returned,
     Settlement,
     settle,
 )
@@ -30,7 +30,7 @@ from dibs.model.retry import retry_from_json
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed, Key, key_of
-from dibs.store.ops.settle import job_settle
+from dibs.store.ops.settle import job_completed, job_settle
 from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.worker")
@@ -63,8 +63,6 @@ class Settler(Service):
     def add(self, job: Claimed, outcome: Outcome) -> None:
         """Decide where a job goes, and take it there soon."""
         settlement = self._settlement(job, outcome)
-        if not isinstance(outcome, Returned):
-            _report(job, settlement)
         self._pending[key_of(job)] = (job, settlement)
         self._empty.clear()
         self.poke()
@@ -120,13 +118,16 @@ class Settler(Service):
             await self._flush_singly(batch, error)
             return
         for job, settlement in batch:
+            if job.id in moved:
+                del self._pending[key_of(job)]
+                _report(job, settlement)
+        refused = [(job, settlement) for job, settlement in batch if job.id not in moved]
+        if not refused:
+            return
+        completed = await self._store.arun(job_completed([job.id for job, _ in refused]))
+        for job, settlement in refused:
             del self._pending[key_of(job)]
-            if job.id not in moved:
-                log_event(
-                    logger, logging.WARNING, "settle_refused",
-                    f"job {job.id} was taken over by another worker; its late end is refused",
-                    job_id=job.id, kind=job.kind, claim=job.claim, wanted=_verb(settlement),
-                )  # fmt: skip
+            _report_refused(job, settlement, (job.id, job.started_at) in completed)
 
     async def _flush_singly(
         self, batch: list[tuple[Claimed, Settlement]], error: StoreError
@@ -169,7 +170,30 @@ def _verb(settlement: Settlement) -> str:
     return "bury" if isinstance(settlement, Bury) else str(settlement.state)
 
 
+def _report_refused(job: Claimed, settlement: Settlement, completed: bool) -> None:
+    """Say what became of an end that moved nothing.
+
+    Where this very attempt `completed` the job before, in its handler's own transaction, all is
+    well, unless it then failed.
+    """
+    wanted = _verb(settlement)
+    if completed and isinstance(settlement, Finish):
+        return
+    if completed:
+        event = "completed_before"
+        text = f"job {job.id} was completed by its handler before its attempt ended: {wanted}"
+    else:
+        event = "settle_refused"
+        text = f"job {job.id} was taken over by another worker; its late end is refused"
+    log_event(
+        logger, logging.WARNING, event, text,
+        job_id=job.id, kind=job.kind, claim=job.claim, wanted=wanted,
+    )  # fmt: skip
+
+
 def _report(job: Claimed, settlement: Settlement) -> None:
+    if isinstance(settlement, Finish) and settlement.state is State.COMPLETED:
+        return
     fields = {"job_id": job.id, "kind": job.kind, "queue": job.queue, "attempt": job.attempt}
     if isinstance(settlement, Bury):
         log_event(

@@ -41,6 +41,13 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
     return moved
 
 
+@operation(reads=True)
+def job_completed(ids: Sequence[int]) -> Steps[set[tuple[int, int]]]:
+    """Return which of the jobs are completed: their ids, and when the attempt that did it began."""
+    rows = yield Statement("job_completed", {"ids": list(ids)}, alone=True)
+    return {(job_id, started_at) for job_id, started_at in rows}
+
+
 def _statements(settlements: Sequence[Settlement]) -> Iterator[tuple[str, Rows]]:
     groups: dict[str, list[Row]] = {"job_finish": [], "job_requeue": [], "job_bury": []}
     for settlement in settlements:

@@ -142,3 +142,8 @@ WITH input AS MATERIALIZED (
     SET count = c.count + excluded.count, run = c.run + excluded.run
 )
 SELECT job_id FROM settled;
+
+-- name: job_completed
+-- Which of the jobs :ids are completed. Returns id, and when the attempt that did it began.
+SELECT id, started_at FROM dibs_history
+WHERE id = ANY (:ids::bigint[]) AND state = 'completed';

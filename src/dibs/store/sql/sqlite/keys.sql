@@ -17,7 +17,7 @@ DELETE FROM dibs_keys WHERE key IN (SELECT value FROM json_each(:keys)) AND expi
 
 -- name: key_release
 -- Free those of :keys that this transaction took and no job got.
-DELETE FROM dibs_keys WHERE key IN (SELECT value FROM json_each(:keys)) AND job_id = 0;
+DELETE FROM dibs_keys WHERE key IN (SELECT value FROM json_each(:keys)) AND +job_id = 0;
 
 -- name: key_assign
 -- Say which job holds each of the keys that were taken, and until when. A job's record names the

@@ -132,3 +132,8 @@ DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled))
 DELETE FROM dibs_keys
 WHERE job_id IN (SELECT value FROM json_each(:settled)) AND during <> 'period';
 SELECT value FROM json_each(:settled);
+
+-- name: job_completed
+-- Which of the jobs :ids are completed. Returns id, and when the attempt that did it began.
+SELECT id, started_at FROM dibs_history
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'completed';

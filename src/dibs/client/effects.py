@@ -1,0 +1,120 @@
+"""What a handler does in the transaction of its own effects: once for all attempts, or as its end.
+
+`JobContext.once` and `JobContext.complete_in` are the doors to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from dibs.client.results import dump_result
+from dibs.errors import StoreError
+from dibs.model.job import check_name
+from dibs.model.lifecycle import Claim
+from dibs.store.borrowed import require_transaction
+from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
+from dibs.store.runner import Runner
+from dibs.store.statement import Operation
+
+
+@dataclass(slots=True)
+class Effect:
+    """Whether a block is to run; true where it was not done before."""
+
+    first: bool
+    result: Any = None
+    """Set it in the block, as JSON values: where the block was done before, it is here."""
+
+    def __bool__(self) -> bool:
+        """Return whether the block is to run."""
+        return self.first
+
+
+class Once:
+    """A block of a handler that is done at most once for a job: `with` or `async with`."""
+
+    def __init__(self, runner: Runner, claim: Claim, name: str, connection: object) -> None:
+        """Mark the block `name` in the open transaction of `connection`, by `runner`."""
+        self._runner = runner
+        self._claim = claim
+        self._name = check_name(name, "name")
+        self._connection = connection
+        self._effect = Effect(first=False)
+
+    def _take(self) -> Operation[tuple[bool, Any]]:
+        require_transaction(self._connection)
+        return effect_take(self._claim, self._name)
+
+    def _end(self, failed: bool) -> Operation[None] | None:
+        if not self._effect.first:
+            return None
+        if failed:
+            return effect_undo(self._claim.job_id, self._name)
+        if self._effect.result is None:
+            return None
+        return effect_keep(self._claim.job_id, self._name, dump_result(self._effect.result))
+
+    def __enter__(self) -> Effect:
+        """Take the mark, and say whether the block is to run.
+
+        Raises:
+            ClaimLostError: the job is another attempt's by now; nothing was marked.
+            ConfigurationError: the connection has no transaction open, or is async.
+        """
+        self._effect = Effect(*self._runner.run(self._take()))
+        return self._effect
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Keep the result; after an error, take the mark back."""
+        if end := self._end(error is not None):
+            try:
+                self._runner.run(end)
+            except StoreError:
+                if error is None:
+                    raise
+                # The transaction is broken: it can only be rolled back, and the mark with it.
+
+    async def __aenter__(self) -> Effect:
+        """Like `with`, on any connection."""
+        self._effect = Effect(*await self._runner.arun(self._take()))
+        return self._effect
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Like `with`, on any connection."""
+        if end := self._end(error is not None):
+            try:
+                await self._runner.arun(end)
+            except StoreError:
+                if error is None:
+                    raise
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The claim of an attempt, and the way to the database of its app."""
+
+    claim: Claim
+    runner_for: Callable[[object], Runner]
+
+    def once(self, name: str, connection: object) -> Once:
+        """Return the guard of a block."""
+        return Once(self.runner_for(connection), self.claim, name, connection)
+
+    def complete(self, connection: object, result: Any) -> tuple[Runner, Operation[None]]:
+        """Return what completes the job, and where."""
+        runner = self.runner_for(connection)
+        require_transaction(connection)
+        return runner, job_complete(self.claim, None if result is None else dump_result(result))
