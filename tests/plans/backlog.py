@@ -95,16 +95,14 @@ PLACES = (
     "SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs WHERE kind = 'alien'",
     "INSERT INTO dibs_dead (job_id, reason, died_at) "
     "SELECT id, 'worker_died', 0 FROM dibs_jobs WHERE kind = 'dead'",
+    "INSERT INTO dibs_notes (job_id, written_at, note) SELECT job_id, 0, 'seen' FROM dibs_dead",
+    "INSERT INTO dibs_effects (job_id, name, done_at) SELECT job_id, 'charge', 0 FROM dibs_dead",
+    "INSERT INTO dibs_attempts (job_id, claim, attempt, worker, started_at, finished_at, outcome) "
+    "SELECT job_id, 1, 1, 'w', 0, 0, 'failed' FROM dibs_dead",
     "INSERT INTO dibs_keys (key, job_id, during, expires_at) "
     "SELECT kind || ' ' || scheduled_at, id, 'period', "
     "CASE WHEN kind = 'due' THEN 1 ELSE scheduled_at END "
     "FROM dibs_jobs WHERE kind IN ('later', 'due')",
-    "INSERT INTO dibs_notes (job_id, written_at, note) SELECT job_id, 0, 'seen' FROM dibs_dead",
-    "INSERT INTO dibs_effects (job_id, name, done_at) SELECT job_id, 'charge', 0 FROM dibs_dead",
-    "INSERT INTO dibs_keys (key, job_id, during) "
-    "SELECT 'key ' || job_id, job_id, 'active' FROM dibs_dead",
-    "INSERT INTO dibs_attempts (job_id, claim, attempt, worker, started_at, finished_at, outcome) "
-    "SELECT job_id, 1, 1, 'w', 0, 0, 'failed' FROM dibs_dead",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
 )
@@ -221,8 +219,8 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
-        "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         **dead_letters(store),
+        "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
@@ -232,20 +230,6 @@ def statements(store: Store) -> dict[str, Statement]:
         "watch_probe": first(watch_probe(Serving(("mail", "web")))),
         "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
     }
-
-
-def keyed(
-    count: int, priority: int, delay: int, during: Literal["waiting", "active"]
-) -> list[NewJob]:
-    """Return jobs with keys that their claim or their end frees."""
-    return [
-        NewJob(
-            "send", "{}", "mail", priority, delay=delay,
-            unique=unique.job_key("send", "mail", "{}"),
-        )
-        for n in range(count)
-        for unique in [Unique(key=f"{priority} {delay} {n}", during=during)]
-    ]  # fmt: skip
 
 
 def dead_letters(store: Store) -> dict[str, Statement]:
@@ -264,6 +248,20 @@ def dead_letters(store: Store) -> dict[str, Statement]:
         "traces_find": Statement("traces_find", {"after": 0, "count": COUNT}),
         "key_over": Statement("key_over", {}),
     }
+
+
+def keyed(
+    count: int, priority: int, delay: int, during: Literal["waiting", "active"]
+) -> list[NewJob]:
+    """Return jobs with keys that their claim or their end frees."""
+    return [
+        NewJob(
+            "send", "{}", "mail", priority, delay=delay,
+            unique=unique.job_key("send", "mail", "{}"),
+        )
+        for n in range(count)
+        for unique in [Unique(key=f"{priority} {delay} {n}", during=during)]
+    ]  # fmt: skip
 
 
 def claim(store: Store, worker: str, count: int) -> list[Claim]:

@@ -36,8 +36,7 @@ LABELS = (
     "job_replace", "jobs_ahead", "queue_moved", "workers_busy", "watch_probe",
     "watch_probe, nothing",
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
-    "dead_purge",
-    "traces_find", "key_over",
+    "dead_purge", "traces_find", "key_over",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5

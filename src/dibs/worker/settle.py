@@ -212,5 +212,5 @@ def _report(job: Claimed, settlement: Settlement) -> None:
         )  # fmt: skip
     else:
         given_up = "job_snoozed" if _verb(settlement) == "snooze" else "job_released"
-        event = "job_cancelled" if isinstance(settlement, Finish) else given_up
-        log_event(logger, logging.DEBUG, event, f"job {job.id}: {event[4:]}", **fields)
+        ended = "job_cancelled" if isinstance(settlement, Finish) else given_up
+        log_event(logger, logging.DEBUG, ended, f"job {job.id}: {ended[4:]}", **fields)
