@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dibs import Backoff, ConfigurationError, Dibs, InvalidArgsError, Retry, State
+from dibs import Backoff, ConfigurationError, Dibs, InvalidArgsError, InvalidJobError, Retry, State
 from tests.conformance.working import work
 from tests.support import child_handlers
 
@@ -85,7 +85,7 @@ def test_generators_are_refused_where_they_are_declared(new_app: NewApp):
             app.job(handler)
     with pytest.raises(ConfigurationError, match="needs a function"):
         app.job(functools.partial(print, 1))
-    with pytest.raises(ConfigurationError, match="expected a Backoff"):
+    with pytest.raises(InvalidJobError, match="retry=3: expected a Retry"):
         app.job(retry=3)  # type: ignore[call-overload]
 
 

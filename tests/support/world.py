@@ -18,6 +18,8 @@ from tests.support.database import query
 SERVING = Serving(("default",))
 BOOM = Failed("ValueError", "boom", "traceback")
 LEASE = 30_000_000
+NOBODY = 99
+"""The id of a job that is gone."""
 
 
 @dataclass
@@ -56,10 +58,14 @@ class World:
         self.dead = [second.job_id]
         self._enqueue(strange, 2)
         self._claim("w", 2)  # blocks them
+        key = {"idempotency_key": "over before long", "idempotency_period": 10}
+        self._enqueue(mail, 1, delay=3600, **key)
         self.due = self.app.enqueue_many([mail.using(delay=10).request() for _ in range(2)])
         self.app.enqueue_many([mail.using(delay=3600).request()])
         for priority in (20, 5, 0):
             self.ready += self._enqueue(mail, 2, priority=priority)
+        insert = "INSERT INTO dibs_notes (job_id, written_at, note) VALUES"
+        query(self.url, f"{insert} ({NOBODY}, 0, 'seen')")
         self.now += timedelta(seconds=60)
         self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
         self.now += timedelta(seconds=1)

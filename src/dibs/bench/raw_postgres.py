@@ -60,6 +60,8 @@ class RawPostgres:
                     "jobs_max_attempts": _array("5", len(chunk)),
                     "jobs_scheduled_at": _array("NULL", len(chunk)),
                     "jobs_delay": _array("0", len(chunk)),
+                    "jobs_timeout": _array("NULL", len(chunk)),
+                    "jobs_retry": _array("NULL", len(chunk)),
                 }
                 self._execute(self._texts["job_enqueue"], params).fetchall()
 

@@ -45,7 +45,9 @@ class RawSqlite:
         """Store jobs in one transaction."""
         self._execute("BEGIN IMMEDIATE")
         for start in range(0, len(args), CHUNK):
-            rows = [[KIND, QUEUE, 0, one, 5, None, 0] for one in args[start : start + CHUNK]]
+            rows = [
+                [KIND, QUEUE, 0, one, 5, None, 0, None, None] for one in args[start : start + CHUNK]
+            ]
             self._steps(self._texts["job_enqueue"], {"jobs": json.dumps(rows), "now": _now()})
         self._execute("COMMIT")
 

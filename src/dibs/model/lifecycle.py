@@ -190,7 +190,7 @@ def _after_failure(claim: Claim, failure: Failed, retry: Retry, chance: Random) 
     record = AttemptOutcome.TIMED_OUT if failure.timed_out else AttemptOutcome.FAILED
     if failure.final is not None:
         return Bury(claim, failure.final, failure, record)
-    if failure.retry_after is None and retry.gives_up(failure.errors):
+    if retry.gives_up(failure.errors):
         return Bury(claim, DeadReason.GAVE_UP, failure, record)
     if claim.attempt >= claim.max_attempts:
         exhausted = DeadReason.ATTEMPTS_EXHAUSTED

@@ -16,7 +16,7 @@ from dibs.errors import InvalidArgsError, InvalidJobError
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
 from dibs.model.retry import error_names
-from dibs.model.returns import Cancel, GiveUp, Snooze
+from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.times import duration
 from dibs.store.ops.claim import Claimed
 from dibs.telemetry import log_event
@@ -120,7 +120,8 @@ def failed(error: BaseException) -> Failed:
         message=storable(message)[:MESSAGE_LIMIT],
         traceback=storable(trace)[-TRACEBACK_LIMIT:],
         final=_final(error),
-        errors=error_names(error),
+        # Who raises RetryAfter has decided; rules are about what is raised by others.
+        errors=() if isinstance(error, RetryAfter) else error_names(error),
         retry_after=_retry_after(error),
     )
 
