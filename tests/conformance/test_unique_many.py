@@ -7,6 +7,8 @@ import pytest
 from dibs import Unique
 from dibs.errors import DuplicateJobError
 from dibs.model.job import State
+from dibs.model.lines import Demand, Serving
+from dibs.store.ops.claim import job_claim
 from tests.conformance.callers import KINDS, caller_of, is_async
 from tests.conformance.face import Face
 from tests.conformance.spies import raw, record_statements
@@ -108,3 +110,32 @@ def test_in_every_caller_s_transaction(face: Face, kind: str, tables_url: str):
     face.work()
     assert face.stats().states[State.COMPLETED] == 3
     assert raw(tables_url, KEYS) == [(0,)]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["with rows", "not begun"])
+@pytest.mark.parametrize(("engine", "mode", "kind"), CASES)
+def test_a_refused_batch_leaves_a_caller_s_transaction_as_it_was(
+    face: Face, kind: str, tables_url: str, before: bool
+):
+    handler = face.handler(invoice, unique=Unique(by=["order_id"], on_conflict="replace"))
+    running = handler.enqueue(0)
+    serving = Serving(("default",))
+    assert face.target.store.run(job_claim("w", serving, [running.kind], Demand(1))).jobs
+    waiting = handler.enqueue(1)
+    batch = [handler.request(n, note="refused") for n in (1, 2, 0)]
+    with caller_of(kind, tables_url, face.runner) as caller:
+        using = handler.using(connection=caller.connection)
+        caller.begin()
+        if before:
+            using.enqueue(3, note="before")
+        with pytest.raises(DuplicateJobError, match="running"):
+            face.enqueue_many(batch, connection=caller.connection)
+        after = using.enqueue(4, note="after")
+        assert face.rows() == (2, 2)  # nothing was committed
+        caller.commit()
+    assert face.jobs.get(waiting.id) == waiting
+    assert face.jobs.get(after.id).args["note"] == "after"
+    notes = {job.args["order_id"]: job.args.get("note") for job in face.jobs.list()}
+    assert notes == {0: None, 1: None, 4: "after"} | ({3: "before"} if before else {})
+    assert raw(tables_url, KEYS) == [(len(notes),)]
+    assert raw(tables_url, f"{KEYS} WHERE job_id = 0") == [(0,)]

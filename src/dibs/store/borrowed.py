@@ -2,16 +2,18 @@
 
 Understood are connections of sqlite3, aiosqlite and psycopg (sync and async), and connections
 and sessions of SQLAlchemy (sync and async). The transaction stays the caller's: dibs neither
-commits nor rolls back, and opens no connection. Where the caller's connection commits every
-statement by itself, the operation gets a transaction of its own on it.
+commits it nor rolls it back, and opens no connection. An operation of several statements has a
+savepoint around it: where it raises, the transaction is as it was, and the caller may go on. Where
+the caller's connection commits every statement by itself, the operation gets a transaction of its
+own on it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import Any, NamedTuple, TypeVar
 
 from dibs.errors import ConfigurationError
 from dibs.store.runner import Call, GateFactory, Runner, Script, adrive, drive
@@ -64,35 +66,53 @@ class SqliteRunner(SyncOnly):
         """Carry `operation` out in the caller's transaction; begin one where none is open."""
         calls = self._script.calls(operation)
         first = next(calls)
-        with sqlite_translated(THEIRS), self._transaction():
+        with sqlite_translated(THEIRS), self._transaction(first):
             return drive(calls, first, self._execute)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Join the open transaction, or begin one; end it only where the caller can't.
+    def _transaction(self, first: Call) -> Iterator[None]:
+        """Join the open transaction, or begin one, which waits at the gate.
 
-        Only a new one waits at the gate: an open one may hold the write lock already, which
-        whoever is at the gate waits for.
+        An open one does not: it may hold the write lock already, which whoever is at the gate
+        waits for.
         """
-        if self._connection.in_transaction:
-            yield
-            return
-        with self._gate():
-            self._connection.execute("BEGIN IMMEDIATE")
-        if not commits_by_itself(self._connection):
-            yield
-            return
+        around = _around(self._connection, first)
+        with nullcontext() if self._connection.in_transaction else self._gate():
+            for sql in around.begin:
+                self._connection.execute(sql)
         try:
             yield
+            for sql in around.end:
+                self._connection.execute(sql)
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            for sql in around.undo if self._connection.in_transaction else ():
+                self._connection.execute(sql)
             raise
-        self._connection.execute("COMMIT")
 
     def _execute(self, call: Call) -> RowList:
         cursor = self._connection.cursor()
         cursor.row_factory = None
         return cursor.execute(call.sql, call.params).fetchall()
+
+
+class _Around(NamedTuple):
+    """What is executed around the statements of an operation on a caller's SQLite connection."""
+
+    begin: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    """Where one raises, unless SQLite has ended the transaction, as it may on a full disk."""
+
+
+def _around(connection: Any, first: Call) -> _Around:
+    """Return what joins the open transaction, or begins one that ends only if nobody else can."""
+    if not connection.in_transaction:
+        end = ("COMMIT",) if commits_by_itself(connection) else ()
+        return _Around(("BEGIN IMMEDIATE",), end, ("ROLLBACK",))
+    if first.alone:
+        return _Around()
+    release = "RELEASE dibs"
+    return _Around(("SAVEPOINT dibs",), (release,), ("ROLLBACK TO dibs", release))
 
 
 def commits_by_itself(connection: Any) -> bool:
@@ -115,89 +135,29 @@ class AiosqliteRunner(AsyncOnly):
         calls = self._script.calls(operation)
         first = next(calls)
         with sqlite_translated(THEIRS):
-            async with self._transaction():
+            async with self._transaction(first):
                 return await adrive(calls, first, self._execute)
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
+    async def _transaction(self, first: Call) -> AsyncIterator[None]:
         """Like the sync one, but without the gate, which would block the event loop."""
-        if self._connection.in_transaction:
-            yield
-            return
-        await self._connection.execute("BEGIN IMMEDIATE")
-        if not commits_by_itself(self._connection):
-            yield
-            return
+        around = _around(self._connection, first)
+        for sql in around.begin:
+            await self._connection.execute(sql)
         try:
             yield
+            for sql in around.end:
+                await self._connection.execute(sql)
         except BaseException:
-            await self._connection.execute("ROLLBACK")
+            for sql in around.undo if self._connection.in_transaction else ():
+                await self._connection.execute(sql)
             raise
-        await self._connection.execute("COMMIT")
 
     async def _execute(self, call: Call) -> RowList:
         async with self._connection.cursor() as cursor:
             cursor.row_factory = None
             await cursor.execute(call.sql, call.params)
             return list(await cursor.fetchall())
-
-
-class PsycopgRunner(SyncOnly):
-    """A caller's `psycopg.Connection`."""
-
-    def __init__(self, connection: Any, script: Script) -> None:
-        """Use `connection`."""
-        self._connection = connection
-        self._script = script
-
-    def run(self, operation: Operation[R]) -> R:
-        """Carry `operation` out in the caller's transaction, or in one of its own."""
-        from psycopg.rows import tuple_row
-
-        from dibs.store.postgres_driver import translated
-
-        calls = self._script.calls(operation)
-        first = next(calls)
-
-        def execute(call: Call) -> RowList:
-            with self._connection.cursor(row_factory=tuple_row) as cursor:
-                cursor.execute(call.sql, call.params or None)
-                return cursor.fetchall() if cursor.description else []
-
-        with translated(THEIRS):
-            if first.alone or not self._connection.autocommit:
-                return drive(calls, first, execute)
-            with self._connection.transaction():
-                return drive(calls, first, execute)
-
-
-class AsyncPsycopgRunner(AsyncOnly):
-    """A caller's `psycopg.AsyncConnection`."""
-
-    def __init__(self, connection: Any, script: Script) -> None:
-        """Use `connection`."""
-        self._connection = connection
-        self._script = script
-
-    async def arun(self, operation: Operation[R]) -> R:
-        """Carry `operation` out in the caller's transaction, or in one of its own."""
-        from psycopg.rows import tuple_row
-
-        from dibs.store.postgres_driver import translated
-
-        calls = self._script.calls(operation)
-        first = next(calls)
-
-        async def execute(call: Call) -> RowList:
-            async with self._connection.cursor(row_factory=tuple_row) as cursor:
-                await cursor.execute(call.sql, call.params or None)
-                return await cursor.fetchall() if cursor.description else []
-
-        with translated(THEIRS):
-            if first.alone or not self._connection.autocommit:
-                return await adrive(calls, first, execute)
-            async with self._connection.transaction():
-                return await adrive(calls, first, execute)
 
 
 def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -> Runner:
@@ -227,12 +187,14 @@ def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -
     elif "psycopg" in modules:
         import psycopg
 
+        from dibs.store import borrowed_psycopg as psy
+
         if isinstance(connection, psycopg.Connection):
             _check_engine("postgres", engine)
-            return PsycopgRunner(connection, script)
+            return psy.PsycopgRunner(connection, script)
         if isinstance(connection, psycopg.AsyncConnection):
             _check_engine("postgres", engine)
-            return AsyncPsycopgRunner(connection, script)
+            return psy.AsyncPsycopgRunner(connection, script)
     raise ConfigurationError(
         f"connection={connection!r}: expected a connection of sqlite3, aiosqlite or psycopg, "
         "or a connection or session of SQLAlchemy"

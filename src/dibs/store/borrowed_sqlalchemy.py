@@ -9,7 +9,7 @@ import functools
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import text
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, scoped_session
 from dibs.errors import ConfigurationError, StoreError
 from dibs.store import sqlite_errors
 from dibs.store.borrowed import THEIRS
-from dibs.store.runner import Call, GateFactory, Script, drive, first_behind
+from dibs.store.runner import Call, GateFactory, Script, drive
 from dibs.store.statement import Operation, RowList, Rows
 from dibs.store.urls import Engine
 
@@ -67,7 +67,7 @@ class SqlAlchemyRunner:
         self._source = source
         self._engine = engine
         self._script = _with_lists(script) if engine == "postgres" else script
-        self._gate: GateFactory | None = gate
+        self._gate = gate
 
     def run(self, operation: Operation[R]) -> R:
         """Carry `operation` out in the caller's transaction."""
@@ -92,14 +92,29 @@ class SqlAlchemyRunner:
             result = connection.execute(_text(call.sql), call.params)
             return [tuple(row) for row in result] if result.returns_rows else []
 
-        with _translated():
-            if _in_transaction(connection):
-                return drive(calls, first, execute)
-            if not _commits_by_itself(connection):
-                gated = execute if self._gate is None else first_behind(self._gate, execute)
-                return drive(calls, first, gated)
-            with _transaction(connection):
-                return drive(calls, first, execute)
+        with _translated(), self._transaction(connection, first):
+            return drive(calls, first, execute)
+
+    @contextmanager
+    def _transaction(self, connection: Connection, first: Call) -> Iterator[None]:
+        """Join the open transaction, or begin one; end it only where the caller can't."""
+        sqlite = self._engine == "sqlite"
+        commits = not _in_transaction(connection) and _commits_by_itself(connection)
+        # A driver begins by itself with whatever comes first, but sqlite3 not with a savepoint.
+        if _in_transaction(connection) or not (commits or sqlite):
+            with nullcontext() if first.alone else connection.begin_nested():
+                yield
+            return
+        with self._gate():
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else "BEGIN")
+        try:
+            yield
+            if commits:
+                connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            if _in_transaction(connection):  # SQLite may have ended it, as for a full disk
+                connection.exec_driver_sql("ROLLBACK")
+            raise
 
 
 class AsyncSqlAlchemyRunner(SqlAlchemyRunner):
@@ -108,7 +123,7 @@ class AsyncSqlAlchemyRunner(SqlAlchemyRunner):
     def __init__(self, source: Any, engine: Engine, script: Script, gate: GateFactory) -> None:
         """Use `source`; the gate would block the loop that has to run for it to be left again."""
         super().__init__(source, engine, script, gate)
-        self._gate = None
+        self._gate = nullcontext
         if isinstance(source, async_scoped_session):
             self._source = source()
 
@@ -140,19 +155,6 @@ def _commits_by_itself(connection: Connection) -> bool:
     if detect is not None:  # SQLAlchemy 2.0.38
         return bool(detect(connection.connection.dbapi_connection))
     return connection.get_isolation_level() == "AUTOCOMMIT"
-
-
-@contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
-    connection.exec_driver_sql(
-        "BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN"
-    )
-    try:
-        yield
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
-        raise
-    connection.exec_driver_sql("COMMIT")
 
 
 @contextmanager

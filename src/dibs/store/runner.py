@@ -7,7 +7,7 @@ loops that make them. Opening the transaction around them is the engine's part.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -84,19 +84,6 @@ def drive(calls: Calls[R], first: Call, execute: Callable[[Call], RowList]) -> R
 
 GateFactory = Callable[[], AbstractContextManager[None]]
 """Makes what has to be held while a transaction takes its write lock."""
-
-
-def first_behind(
-    gate: GateFactory, execute: Callable[[Call], RowList]
-) -> Callable[[Call], RowList]:
-    """Make the first call while holding the gate, the others without it."""
-    waiting = [gate]
-
-    def behind(call: Call) -> RowList:
-        with waiting.pop()() if waiting else nullcontext():
-            return execute(call)
-
-    return behind
 
 
 async def adrive(calls: Calls[R], first: Call, execute: Callable[[Call], Awaitable[RowList]]) -> R:

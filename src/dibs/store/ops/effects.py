@@ -24,8 +24,6 @@ def effect_take(claim: Claim, name: str) -> Steps[tuple[bool, Any]]:
     # looked at after that, it holds, or the other attempt has taken the job over.
     taken = yield Statement("effect_take", mark)
     if not (yield Statement("claim_held", {"id": claim.job_id, "claim": claim.number})):
-        if taken:
-            yield Statement("effect_undo", mark)
         raise ClaimLostError(claim.job_id)
     if taken:
         return True, None
@@ -37,13 +35,13 @@ def effect_take(claim: Claim, name: str) -> Steps[tuple[bool, Any]]:
 @operation()
 def effect_undo(job_id: int, name: str) -> Steps[None]:
     """Take the mark of a block back, which failed."""
-    yield Statement("effect_undo", {"id": job_id, "name": name})
+    yield Statement("effect_undo", {"id": job_id, "name": name}, alone=True)
 
 
 @operation()
 def effect_keep(job_id: int, name: str, result: str) -> Steps[None]:
     """Keep the result of a block, as JSON, for later attempts."""
-    yield Statement("effect_keep", {"id": job_id, "name": name, "result": result})
+    yield Statement("effect_keep", {"id": job_id, "name": name, "result": result}, alone=True)
 
 
 @operation()

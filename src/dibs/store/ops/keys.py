@@ -55,9 +55,10 @@ def job_enqueue_keyed(jobs: Sequence[NewJob]) -> Steps[list[Placed]]:
     for _ in range(TRIES):
         holders = yield from _take(wanted, won)
         found = fates(jobs, holders)
-        yield from _refuse(found, won)
-        if (yield from _replace(found, won)):
-            yield from _release(won - {key.text for fate in found for key in _keys(fate)})
+        yield from _refuse(found)
+        if (yield from _replace(found)):
+            for keys in _chunks(won - {key.text for fate in found for key in _keys(fate)}):
+                yield Statement("key_release", {"keys": keys})
             return (yield from _store(found))
     raise _unstable(wanted[0])
 
@@ -79,11 +80,10 @@ def _take(wanted: Sequence[str], won: set[str]) -> Generator[Statement, RowList,
     raise _unstable(lost[0])
 
 
-def _refuse(found: Sequence[Fate], won: set[str]) -> Generator[Statement, RowList, None]:
+def _refuse(found: Sequence[Fate]) -> Generator[Statement, RowList, None]:
     for fate in found:
         if isinstance(fate, Fresh) or fate.key.on_conflict is not OnConflict.RAISE:
             continue
-        yield from _release(won)
         if isinstance(fate, Again):
             raise DuplicateJobError(fate.key.text, None, "new", "enqueue it once")
         job = yield from _holder(fate)
@@ -91,7 +91,7 @@ def _refuse(found: Sequence[Fate], won: set[str]) -> Generator[Statement, RowLis
         raise DuplicateJobError(fate.key.text, job.id, job.state, advice)
 
 
-def _replace(found: Sequence[Fate], won: set[str]) -> Generator[Statement, RowList, bool]:
+def _replace(found: Sequence[Fate]) -> Generator[Statement, RowList, bool]:
     """Replace the waiting jobs that are to be; return whether all still held their keys.
 
     Raises:
@@ -108,11 +108,11 @@ def _replace(found: Sequence[Fate], won: set[str]) -> Generator[Statement, RowLi
         table = Rows(("job_id", *COLUMNS), [(id_, *row_of(wanted[id_].job)) for id_ in ids])
         moved.update(row[0] for row in (yield Statement("job_replace", {"jobs": table})))
     for id_ in wanted.keys() - moved:
-        yield from _held_still(wanted[id_], won)
+        yield from _held_still(wanted[id_])
     return wanted.keys() <= moved
 
 
-def _held_still(fate: Known, won: set[str]) -> Generator[Statement, RowList, None]:
+def _held_still(fate: Known) -> Generator[Statement, RowList, None]:
     """Return where a job that was not replaced has lost its key meanwhile.
 
     Raises:
@@ -123,7 +123,6 @@ def _held_still(fate: Known, won: set[str]) -> Generator[Statement, RowList, Non
         return
     job = yield from _holder(fate)
     if job.state not in WAITING:
-        yield from _release(won)
         advice = "only a job that waits can be replaced; wait for its end"
         raise DuplicateJobError(fate.key.text, job.id, job.state, advice)
 
@@ -169,12 +168,6 @@ def _store(found: Sequence[Fate]) -> Generator[Statement, RowList, list[Placed]]
 
 def _keys(fate: Fate) -> tuple[JobKey, ...]:
     return () if isinstance(fate, Again) else fate.keys
-
-
-def _release(keys: Iterable[str]) -> Generator[Statement, RowList, None]:
-    """Give keys back that no job got: a caller may go on with the transaction."""
-    for chunk in _chunks(keys):
-        yield Statement("key_release", {"keys": chunk})
 
 
 def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
