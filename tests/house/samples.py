@@ -70,6 +70,7 @@ KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
     *(job_enqueue_keyed([NewJob("mail", "{}", unique=key) for key in keys]) for keys in KEYS),
+    job_enqueue_keyed([NewJob("mail", "{}", idempotency=HELD, unique=FREE)]),
     key_holder(1, "key"),
     job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
     job_settle(

@@ -64,15 +64,17 @@ class PostgresStore(Closing):
     def run(self, operation: Operation[R]) -> R:
         """Carry `operation` out in one transaction."""
         self._ensure_current()
-        for tries_left in reversed(range(TRIES)):
-            try:
-                result = self._transact(operation)
-                break
-            except driver.Conflict:
-                if not tries_left:
-                    raise
+        result = self._insist(operation)
         self._nudge_after(operation, result)
         return result
+
+    def _insist(self, operation: Operation[R]) -> R:
+        for _ in range(TRIES):
+            try:
+                return self._transact(operation)
+            except driver.Conflict as error:
+                conflict = error
+        raise driver.gave_up(self.url.display, TRIES, conflict) from conflict
 
     def _transact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
@@ -94,15 +96,17 @@ class PostgresStore(Closing):
         """Carry `operation` out in one transaction, on a connection of the running loop."""
         if not self._current or self._pid != os.getpid():
             await asyncio.to_thread(self._ensure_current)
-        for tries_left in reversed(range(TRIES)):
-            try:
-                result = await self._atransact(operation)
-                break
-            except driver.Conflict:
-                if not tries_left:
-                    raise
+        result = await self._ainsist(operation)
         self._nudge_after(operation, result)
         return result
+
+    async def _ainsist(self, operation: Operation[R]) -> R:
+        for _ in range(TRIES):
+            try:
+                return await self._atransact(operation)
+            except driver.Conflict as error:
+                conflict = error
+        raise driver.gave_up(self.url.display, TRIES, conflict) from conflict
 
     async def _atransact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
@@ -173,7 +177,7 @@ class PostgresStore(Closing):
             return
         with driver.translated(self.url.display):
             driver.try_connect(self.url.target)
-        version = self._transact(schema_version())
+        version = self._insist(schema_version())
         if not check_version(version, "postgres", self.url.display):
             state = "no dibs tables" if version == 0 else f"tables of version {version}"
             raise SchemaError(
@@ -199,7 +203,7 @@ class PostgresStore(Closing):
             driver.try_connect(self.url.target)
         # Twenty processes may stand in line for it, and large tables take their time.
         migrate = replace(schema_migrate("postgres", self.url.display), within=math.inf)
-        ran = self._transact(migrate)
+        ran = self._insist(migrate)
         self._current = True
         return ran
 

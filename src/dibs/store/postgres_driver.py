@@ -56,12 +56,20 @@ WORKER_SETTINGS = (
     "SET tcp_keepalives_count = 3",
 )
 
+PRODUCER_SETTINGS = (
+    # Another's uncommitted unique key must not be waited for until it seems that no answer comes.
+    "SELECT set_config('lock_timeout', '50s', false) WHERE current_setting('lock_timeout') = '0'",
+)
+SETTINGS = {Role.PRODUCER: PRODUCER_SETTINGS, Role.WORKER: WORKER_SETTINGS}
+"""What each connection executes first, by whose it is."""
+
 Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 """Errors after which the same transaction may well succeed."""
 
 __all__ = [
     "ANSWER_SECONDS", "Conflict", "Listener", "NoAnswer", "Nudger", "PoolClosed",
-    "connect_to_look", "make_async_pool", "no_gate", "open_pool", "translated", "try_connect",
+    "connect_to_look", "gave_up", "make_async_pool", "no_gate", "open_pool", "translated",
+    "try_connect",
 ]  # fmt: skip
 
 
@@ -99,12 +107,11 @@ def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -
 
 def open_pool(target: str, role: Role) -> Any:
     """Return an open pool for the sync face."""
-    settings = WORKER_SETTINGS if role is Role.WORKER else ()
 
     def configure(connection: Connection) -> None:
         connection.answer_within = ANSWER_SECONDS[role]
         connection.adapters.register_loader("json", TextLoader)
-        for setting in settings:
+        for setting in SETTINGS[role]:
             connection.execute(setting)
 
     def check(connection: Connection) -> None:
@@ -126,12 +133,11 @@ def open_pool(target: str, role: Role) -> Any:
 
 def make_async_pool(target: str, role: Role) -> Any:
     """Return a pool for the async face, still to be opened on its loop."""
-    settings = WORKER_SETTINGS if role is Role.WORKER else ()
 
     async def configure(connection: AsyncConnection) -> None:
         connection.answer_within = ANSWER_SECONDS[role]
         connection.adapters.register_loader("json", TextLoader)
-        for setting in settings:
+        for setting in SETTINGS[role]:
             await connection.execute(setting)
 
     async def check(connection: AsyncConnection) -> None:
@@ -199,11 +205,33 @@ def translated(display: str) -> Iterator[None]:
         raise SchemaError(
             f"{display} has no dibs tables; create them with: dibs migrate (or app.migrate())"
         ) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        reason = str(error).strip().splitlines()
+    except psycopg.errors.LockNotAvailable as error:
         raise StoreUnavailableError(
-            f"{display} cannot be reached: {reason[0] if reason else type(error).__name__}; "
+            f"{display}: another transaction kept a row or table locked for too long "
+            f"({_reason(error)}); end it (pg_stat_activity lists it) and try again"
+        ) from error
+    except psycopg.errors.QueryCanceled as error:
+        raise StoreUnavailableError(
+            f"{display}: the server ended a statement before it was done ({_reason(error)}); "
+            "try again, and see whether a statement_timeout is too short or the server too busy"
+        ) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        raise StoreUnavailableError(
+            f"{display} cannot be reached: {_reason(error)}; "
             "check the URL and that the server is running"
         ) from error
     except psycopg.Error as error:
         raise StoreError(f"{display}: {error}") from error
+
+
+def gave_up(display: str, tries: int, error: psycopg.Error) -> StoreUnavailableError:
+    """Return what is raised after the last of several tries that met a `Conflict`."""
+    return StoreUnavailableError(
+        f"{display}: {tries} times in a row other transactions were in the way "
+        f"({_reason(error)}); try again"
+    )
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
