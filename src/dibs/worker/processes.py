@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -20,6 +21,8 @@ Done = Callable[[Claimed, Outcome], None]
 
 TERM_SECONDS = 1.0
 """How long a child has to end after SIGTERM, before it is killed."""
+REAP_SECONDS = 0.5
+"""How long a child may live on once its pipe is closed; the event loop waits meanwhile."""
 
 
 class ProcessExecutor:
@@ -127,7 +130,13 @@ class _Child:
         theirs.close()
 
     def reap(self) -> Failed:
-        """Wait for the dead process and return how it ended."""
+        """Wait for the process, which has ended or is about to, and return how it ended."""
+        # Not by join(REAP_SECONDS), which waits for ever where the child closed all its files.
+        until = time.monotonic() + REAP_SECONDS
+        while self.process.is_alive() and time.monotonic() < until:
+            time.sleep(0.001)
+        if self.process.is_alive():  # it closed its pipe, and went on
+            self.process.kill()
         self.process.join()
         self.connection.close()
         code = self.process.exitcode or 0
