@@ -193,6 +193,9 @@ CALLS: dict[str, tuple[Case, type[Exception], list[str]]] = {
     "id a truth": (lambda f, h: f.jobs.cancel(True), DibsError, ["True", "integer"]),
     "reason no string": (lambda f, h: f.jobs.cancel(1, 5), DibsError, ["reason=5"]),
     "reason with a zero": (lambda f, h: f.jobs.cancel(1, "a\0b"), DibsError, ["reason='a"]),
+    "reason with half a character": (
+        lambda f, h: f.jobs.cancel(1, "a\ud800"), DibsError, ["reason='a"]
+    ),
 }  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from dibs import Dibs, Retry, State
+from dibs import Dibs, JobContext, Retry, State
 from dibs.client.effects import Effects
 from dibs.model.lifecycle import Claim, Interrupted, settle
 from dibs.model.lines import Demand, Serving
+from dibs.store.borrowed import in_transaction
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.settle import job_settle
 from tests.conformance.callers import caller_of
@@ -55,6 +56,36 @@ def test_a_job_completes_in_its_child_process(
     events = [r.__dict__.get("event") for r in caplog.records if r.levelno >= logging.WARNING]
     assert "settle_refused" not in events
     assert "job_buried" not in events
+
+
+@pytest.mark.parametrize("how", ["rollback", "close", "commit"])
+def test_a_block_that_ends_the_transaction_leaves_none_open(
+    new_app: NewApp, database_url: str, how: str
+):
+    app = new_app()
+    app.migrate()
+    kind = "sqlite3" if database_url.startswith("sqlite") else "psycopg"
+    with caller_of(kind, database_url, None) as caller:
+        connection = caller.connection
+
+        @app.job(max_attempts=1)
+        async def charge(ctx: JobContext) -> None:
+            caller.begin()
+            with ctx.once("charge", connection) as effect:
+                getattr(connection, how)()
+                if how != "commit":
+                    raise LookupError("of the block")
+                effect.result = "receipt"
+
+        job = charge.enqueue()
+        work(app)
+        if how != "close":
+            assert not in_transaction(connection)
+    ended = app.jobs.get(job.id)
+    told = "commit after the block" if how == "commit" else "of the block"
+    assert ended.state is State.DEAD
+    assert told in (ended.error or "")
+    assert len(query(database_url, "SELECT * FROM dibs_effects")) == (how == "commit")
 
 
 @pytest.mark.parametrize("commits", [True, False], ids=["commit", "rollback"])

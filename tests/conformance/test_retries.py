@@ -134,8 +134,18 @@ class TestMaxAttempts:
 class TestRetryAfter:
     @pytest.mark.parametrize("error", [RetryAfter(90), TooManyRequestsError(timedelta(seconds=90))])
     def test_names_the_delay(self, still: Face, error: Exception):
-        job = after_one_failure(still, failing(still, error, retry=Retry(retry_on=[])))
+        job = after_one_failure(still, failing(still, error))
         assert (delay(job), job.attempt) == (90, 1)
+
+    def test_is_tried_again_whatever_the_rules_say(self, still: Face):
+        rules = Retry(retry_on=[], give_up_on=[Exception])
+        job = after_one_failure(still, failing(still, RetryAfter(90), retry=rules))
+        assert delay(job) == 90
+
+    def test_a_foreign_error_that_names_a_delay_keeps_to_the_rules(self, still: Face):
+        rules = Retry(give_up_on=[TooManyRequestsError])
+        dead = after_one_failure(still, failing(still, TooManyRequestsError(90), retry=rules))
+        assert dead.reason == DeadReason.GAVE_UP
 
     def test_counts_as_an_attempt(self, still: Face):
         dead = after_one_failure(still, failing(still, RetryAfter(90), max_attempts=1))

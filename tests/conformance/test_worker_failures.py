@@ -133,6 +133,14 @@ class TestFailures:
         assert (app.jobs.get(job.id).state, app.jobs.get(job.id).error) == (State.DEAD, "bye")
         assert app.jobs.get(fine.id).state is State.COMPLETED
 
+    def test_a_child_that_closes_its_pipe_and_goes_on_is_killed(self, new_app: NewApp):
+        app = new_app()
+        close_all = child_handlers.declare(app, child_handlers.close_all, max_attempts=1)
+        job = close_all.enqueue()
+        work(app)
+        assert app.jobs.get(job.id).state is State.DEAD
+        assert "SIGKILL" in (app.jobs.get(job.id).error or "")
+
     def test_a_handler_that_cancels_itself_fails(self, new_app: NewApp):
         app = new_app()
 

@@ -16,6 +16,7 @@ from dibs.model.lifecycle import Bury, Finish, Requeue
 from dibs.model.lines import Demand
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.dead import (
+    Edit,
     dead_annotate,
     dead_get,
     dead_purge,
@@ -129,7 +130,7 @@ CASES: dict[str, Case] = {
     "dead_annotate": lambda w: dead_annotate(w.dead[0], "seen", None),
     "dead_review": lambda w: dead_review(w.dead, None, reviewed=True, author=None, note="seen"),
     "dead_replay": lambda w: dead_replay(w.dead, None),
-    "dead_replay_edited": lambda w: dead_replay_edited(w.dead[0], str),
+    "dead_replay_edited": lambda w: dead_replay_edited(w.dead[0], lambda _: Edit("{}", None, None)),
     "dead_purge": lambda w: dead_purge(w.dead, None),
     "traces_drop": lambda _: traces_drop([NOBODY]),
 }

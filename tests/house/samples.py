@@ -14,6 +14,7 @@ from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import job_claim, line_fronts
 from dibs.store.ops.dead import (
     BEGIN,
+    Edit,
     dead_annotate,
     dead_count,
     dead_find,
@@ -100,7 +101,7 @@ SAMPLES: list[Operation[Any]] = [
     dead_annotate(1, "seen", None),
     dead_review([1], None, reviewed=True, author=None, note="seen"),
     dead_replay([1], None),
-    dead_replay_edited(1, str),
+    *(dead_replay_edited(3, lambda _, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
     dead_purge([1], None),
     prune_due(),
     key_prune(),
@@ -132,7 +133,11 @@ WAITING: Row = (
     1, "mail", "default", 0, "ready", "{}", 0, 5, 0, 0, 0, None, None, None, None, None, None,
     0, None, 0,
 )  # fmt: skip
-RUNNING: Row = (2, *WAITING[1:4], "running", *WAITING[5:])
+OTHERS: dict[int, Row] = {
+    2: (2, *WAITING[1:4], "running", *WAITING[5:]),
+    3: (3, *WAITING[1:4], "dead", *WAITING[5:]),
+}
+"""What is read of these jobs; all others wait."""
 QUEUE: Row = ("mail", None, None, "{}", 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],

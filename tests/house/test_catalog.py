@@ -23,7 +23,7 @@ from dibs.store.catalog import MIGRATION, PARAM, load, migrations, parse
 from dibs.store.postgres_script import encode as postgres_encode
 from dibs.store.sqlite_script import make_script
 from dibs.store.statement import Operation, Row, Rows, Statement
-from tests.house.samples import CANNED, ENGINES, RUNNING, SAMPLES
+from tests.house.samples import CANNED, ENGINES, OTHERS, SAMPLES
 
 ONLY_SQLITE = {"watch_probe"}
 """PostgreSQL tells by NOTIFY what SQLite has to be asked."""
@@ -52,8 +52,8 @@ def record(operation: Operation[Any]) -> Iterator[Statement]:
         except (StopIteration, DibsError):
             return
         yield statement
-        runs = statement.params.get("ids") == [2]
-        rows = [RUNNING] if runs else CANNED.get(statement.name, [])
+        ids, reads = statement.params.get("ids"), statement.name == "jobs_load"
+        rows = [OTHERS[ids[0]]] if ids in ([2], [3]) and reads else CANNED.get(statement.name, [])
 
 
 RECORDED = [statement for sample in SAMPLES for statement in record(sample)]

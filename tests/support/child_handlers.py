@@ -67,6 +67,13 @@ def ignore_signals(path: str) -> None:
     hang(path)
 
 
+@app.job(executor="process")
+def close_all() -> None:
+    os.closerange(3, 10_000)
+    while True:
+        time.sleep(60)  # without its pipe, which told the worker that it is gone
+
+
 def declare(app: Dibs, handler: Any, **options: Any) -> Any:
     """Declare one of the handlers above on a test's own app."""
     return app.job(executor="process", **options)(handler.function)

@@ -161,7 +161,7 @@ class TestFailing:
         settlement = settle(claimed(1), missing, rules, Random(0))
         assert settlement == Bury(claimed(1), DeadReason.GAVE_UP, missing)
         asked = replace(missing, retry_after=7)
-        assert isinstance(settle(claimed(1), asked, rules, Random(0)), Requeue)
+        assert isinstance(settle(claimed(1), asked, rules, Random(0)), Bury)
 
     def test_a_timeout_is_a_failure_with_its_own_name(self):
         late = Failed("JobTimeoutError", "too long", timed_out=True)

@@ -24,6 +24,14 @@ def gives_up(retry: Retry, error: BaseException) -> bool:
     return retry.gives_up(error_names(error))
 
 
+def test_the_program_is_the_same_module_in_a_child_process():
+    """Where multiprocessing gives it another name."""
+    there = type("DeclinedError", (Exception,), {"__module__": "__mp_main__"})
+    here = type("DeclinedError", (Exception,), {"__module__": "__main__"})
+    assert gives_up(Retry(give_up_on=[here]), there())
+    assert not gives_up(Retry(retry_on=[here]), there())
+
+
 class TestRules:
     @pytest.mark.parametrize(
         ("retry", "ends", "goes_on"),

@@ -204,7 +204,7 @@ async def test_a_limit_that_is_kept_ends_nothing(bench: Bench):
         (BOOM, None, None, BOOM),
         (BOOM, 1_000, None, timed_out(1_000, "where it was")),
         (Interrupted(began=True), 1_000, None, timed_out(1_000)),
-        (Snoozed(5), 1_000, None, Snoozed(5)),
+        (Snoozed(5), 1_000, None, timed_out(1_000)),
         (Returned("1"), 1_000, OFF, Returned("1")),
         (CalledOff("its own"), 1_000, OFF, CalledOff("its own")),
         (BOOM, 1_000, OFF, OFF),

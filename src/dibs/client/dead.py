@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -28,6 +29,7 @@ from dibs.model.dead import (
     make_filter,
     spread,
 )
+from dibs.model.job import Job
 from dibs.store.ops import dead
 from dibs.store.ops.dead import END, Changed
 from dibs.store.runner import Runner
@@ -163,8 +165,8 @@ class Dead:
 
         Args:
             job_ids: one id, or several.
-            args: other args by name, for one letter; checked as when it is enqueued. Default
-                those that it has.
+            args: other args by name, for one letter; checked as when it is enqueued. The unique
+                key that its kind declares follows them. Default those that it has.
             per_minute: at most so many start in a minute; the others are scheduled, one after
                 the other. Default all at once.
 
@@ -225,11 +227,13 @@ class Dead:
         return (yield from all_that_match(chosen, replaying(base, gap), progress))
 
     def _edited(self, job_id: int, args: Mapping[str, Any]) -> Operation[Changed]:
-        def check(kind: str) -> str:
-            handler = self._client.handler_of(kind)
-            return self._client.new_job(handler, handler.schema.dump(args)).args
+        def edit(job: Job) -> dead.Edit:
+            handler = self._client.handler_of(job.kind)
+            new = self._client.new_job(handler, handler.schema.dump(args)).args
+            was, key = (handler.key_of(job.queue, one) for one in (json.dumps(job.args), new))
+            return dead.Edit(new, was, key)
 
-        return nudging(dead.dead_replay_edited(job_id, check))
+        return nudging(dead.dead_replay_edited(job_id, edit))
 
     # --- Purging ---------------------------------------------------------------------------
 

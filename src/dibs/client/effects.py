@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any
 
 from dibs.client.results import dump_result
-from dibs.errors import StoreError
+from dibs.errors import ConfigurationError
 from dibs.model.job import check_name
 from dibs.model.lifecycle import Claim
-from dibs.store.borrowed import require_transaction
+from dibs.store.borrowed import in_transaction, require_transaction
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
@@ -51,10 +51,20 @@ class Once:
     def _end(self, failed: bool) -> Operation[None] | None:
         if not self._effect.first:
             return None
+        # Where the block ended the transaction, another one would begin here, and nobody would
+        # end it. After a rollback the mark is gone anyway.
+        ended = not in_transaction(self._connection)
+        if failed and ended:
+            return None
         if failed:
             return effect_undo(self._claim.job_id, self._name)
         if self._effect.result is None:
             return None
+        if ended:
+            raise ConfigurationError(
+                f"the transaction ended within the block of once({self._name!r}), so its result "
+                "cannot be kept with its effects; commit after the block"
+            )
         return effect_keep(self._claim.job_id, self._name, dump_result(self._effect.result))
 
     def __enter__(self) -> Effect:
@@ -74,13 +84,13 @@ class Once:
         trace: TracebackType | None,
     ) -> None:
         """Keep the result; after an error, take the mark back."""
-        if end := self._end(error is not None):
-            try:
+        try:
+            if end := self._end(error is not None):
                 self._runner.run(end)
-            except StoreError:
-                if error is None:
-                    raise
-                # The transaction is broken: it can only be rolled back, and the mark with it.
+        except Exception:
+            if error is None:
+                raise
+            # The transaction is broken, or the connection closed: the mark goes with it.
 
     async def __aenter__(self) -> Effect:
         """Like `with`, on any connection."""
@@ -94,12 +104,12 @@ class Once:
         trace: TracebackType | None,
     ) -> None:
         """Like `with`, on any connection."""
-        if end := self._end(error is not None):
-            try:
+        try:
+            if end := self._end(error is not None):
                 await self._runner.arun(end)
-            except StoreError:
-                if error is None:
-                    raise
+        except Exception:
+            if error is None:
+                raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unp
 from dibs.client.args import ArgsSchema
 from dibs.client.enqueueing import enqueue_one
 from dibs.client.options import Options, Overrides
-from dibs.errors import ConfigurationError
+from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import Job, NewJob
 from dibs.model.retry import Retry
 from dibs.model.unique import check_names
@@ -45,6 +45,16 @@ class Enqueuer(Generic[P]):
     def _check_unique(self) -> None:
         if self.options.unique is not None:
             check_names(self.options.unique, self.kind, self.schema.has)
+
+    def key_of(self, queue: str, args: str) -> str | None:
+        """Return the unique key that a job with these args has until it starts or ends, if any."""
+        unique = self.options.unique
+        if unique is None or not isinstance(unique.during, str):
+            return None
+        try:
+            return unique.job_key(self.kind, queue, args).text
+        except InvalidJobError:  # its template names what these args do not have
+            return None
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return a checked job for `app.enqueue_many`; nothing is stored yet.

@@ -119,8 +119,13 @@ class Jobs:
             JobStateError: it has ended.
             DibsError: the reason is no text that both engines can store.
         """
-        if reason is not None and (not isinstance(reason, str) or "\0" in reason):
-            raise DibsError(f"reason={reason!r}: expected text without null characters")
+        if reason is not None and (
+            not isinstance(reason, str)
+            or any(char == "\0" or "\ud800" <= char <= "\udfff" for char in reason)
+        ):
+            raise DibsError(
+                f"reason={reason!r}: expected text without null characters and surrogates"
+            )
         return jobs.job_cancel(check_id(job_id), reason)
 
     def _reprioritize(self, job_id: int, priority: int) -> Operation[Job]:

@@ -89,7 +89,9 @@ def error_names(error: BaseException) -> tuple[str, ...]:
 
 
 def _name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+    # In a child process, the program's own module bears the name that multiprocessing gives it.
+    module = "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
+    return f"{module}.{cls.__qualname__}"
 
 
 def _names(rules: object, what: str) -> tuple[str, ...]:

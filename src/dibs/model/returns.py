@@ -45,7 +45,8 @@ class RetryAfter(Exception):
     """Raise it to fail this attempt and name the delay before the next one.
 
     It counts as an attempt, and wins over the backoff and the rules of `Retry`. Any other exception
-    with an attribute `retry_after` in seconds, or as a timedelta, names its delay too.
+    with an attribute `retry_after` in seconds, or as a timedelta, names its delay too, and keeps to
+    the rules.
 
     Args:
         delay: seconds or a timedelta, from the end of the attempt.

@@ -94,7 +94,7 @@ class Unique:
             raise InvalidJobError(f"by={self.by!r} and key={self.key!r}: give one of them")
         if self.key is not None:
             _names(check_key(self.key, "key"))
-        if self.on_conflict not in set(OnConflict):
+        if self.on_conflict not in list(OnConflict):
             known = ", ".join(OnConflict)
             raise InvalidJobError(f"on_conflict={self.on_conflict!r}: expected one of {known}")
         if isinstance(self.during, str) and self.during not in {During.WAITING, During.ACTIVE}:

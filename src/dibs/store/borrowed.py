@@ -166,8 +166,7 @@ def runner(connection: Any, engine: Engine, script: Script, gate: GateFactory) -
     Raises:
         ConfigurationError: of another engine than the app's, or of an unknown driver.
     """
-    # By the names of its classes' modules, so that only drivers in use are imported.
-    modules = {base.__module__.partition(".")[0] for base in type(connection).__mro__}
+    modules = _modules(connection)
     if "sqlalchemy" in modules:
         from dibs.store import borrowed_sqlalchemy as alchemy
 
@@ -207,13 +206,13 @@ def require_transaction(connection: Any) -> None:
     Raises:
         ConfigurationError: it is in autocommit mode, and no transaction is open.
     """
-    driver = type(connection).__module__.partition(".")[0]
-    if driver == "psycopg":
+    modules = _modules(connection)
+    if "psycopg" in modules:
         from psycopg.pq import TransactionStatus
 
         idle = connection.info.transaction_status is TransactionStatus.IDLE
         alone = connection.autocommit and idle
-    elif isinstance(connection, sqlite3.Connection) or driver == "aiosqlite":
+    elif modules & {"sqlite3", "aiosqlite"}:
         alone = commits_by_itself(connection) and not connection.in_transaction
     else:
         alone = connection is None
@@ -222,6 +221,25 @@ def require_transaction(connection: Any) -> None:
             f"connection={connection!r}: expected one with a transaction open, so that what you "
             "write and this are committed together; begin one first"
         )
+
+
+def in_transaction(connection: Any) -> bool:
+    """Return whether a caller's connection has a transaction open, be it a failed one."""
+    modules = _modules(connection)
+    if "psycopg" in modules:
+        from psycopg.pq import TransactionStatus
+
+        return connection.info.transaction_status is not TransactionStatus.IDLE
+    if modules & {"sqlite3", "aiosqlite"}:
+        return bool(connection.in_transaction)
+    # A scoped session of SQLAlchemy passes on less than the session that it stands for.
+    found = connection if hasattr(connection, "in_transaction") else connection.registry()
+    return bool(found.in_transaction())
+
+
+def _modules(connection: Any) -> set[str]:
+    """Return the packages of a connection's classes: only drivers in use need be imported."""
+    return {base.__module__.partition(".")[0] for base in type(connection).__mro__}
 
 
 def _check_engine(theirs: Engine, ours: Engine) -> None:

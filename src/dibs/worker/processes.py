@@ -20,6 +20,8 @@ Done = Callable[[Claimed, Outcome], None]
 
 TERM_SECONDS = 1.0
 """How long a child has to end after SIGTERM, before it is killed."""
+REAP_SECONDS = 0.5
+"""How long a child may live on once its pipe is closed; the event loop waits meanwhile."""
 
 
 class ProcessExecutor:

@@ -58,7 +58,7 @@ class Run:
             return outcome
         if self.off is not None:
             return self.off
-        if self.exceeded is not None and isinstance(outcome, Failed | Interrupted):
+        if self.exceeded is not None:
             trace = outcome.traceback if isinstance(outcome, Failed) else ""
             return timed_out(self.exceeded, trace)
         return outcome

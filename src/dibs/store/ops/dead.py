@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from dibs.errors import DibsError, JobNotFoundError, JobStateError
 from dibs.model.dead import DeadFilter, DeadLetter, Note, Refused, refused_for_key
@@ -208,20 +208,39 @@ def dead_replay(
     return (yield from _replay(ids, until, {"args": None, "base": base, "done": done, "gap": gap}))
 
 
+class Edit(NamedTuple):
+    """What an edited replay changes."""
+
+    args: str
+    """JSON text."""
+    was: str | None
+    """The unique key that the kind gives the old args; None where it gives none."""
+    key: str | None
+    """The one it gives the new args."""
+
+
 @operation()
-def dead_replay_edited(job_id: int, check: Callable[[str], str]) -> Steps[Changed]:
-    """Give one letter new attempts with other args.
+def dead_replay_edited(job_id: int, edit: Callable[[Job], Edit]) -> Steps[Changed]:
+    """Give one letter new attempts with other args, and the unique key that goes with them.
 
     Args:
         job_id: which one.
-        check: returns, for the job's kind, the new args as JSON; what it raises ends this before
-            anything has changed.
+        edit: returns what to change; what it raises ends this before anything has changed.
+
+    Raises:
+        KeyInUseError: another job holds the new key; nothing has changed.
     """
     job = yield from read_job(job_id)
     if job.state is not State.DEAD:
         raise _not_dead(job, "replay")
-    change = {"args": check(job.kind), "base": 0, "done": 0, "gap": 0}
-    return (yield from _replay([job_id], None, change))
+    args, was, key = edit(job)
+    if key != was:
+        yield Statement("dead_rekey", {"id": job_id, "was": was, "key": key})
+    change = {"args": args, "base": 0, "done": 0, "gap": 0}
+    changed = yield from _replay([job_id], None, change)
+    for refused in changed.refused:
+        raise refused.error  # and the key is what it was
+    return changed
 
 
 def _replay(
