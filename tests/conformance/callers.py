@@ -130,6 +130,20 @@ def _async_scoped(engine: sa_async.AsyncEngine) -> Any:
     )
 
 
+def _begun_by_listener(engine: sa.Engine) -> sa.Connection:
+    """Connect as SQLAlchemy's documentation says, so that sqlite3 begins nothing by itself."""
+
+    @sa.event.listens_for(engine, "connect")
+    def leave_to_us(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine.connect()
+
+
 def _connect(engine: Any) -> Any:
     return engine.connect()
 
@@ -145,6 +159,7 @@ SQLITE: dict[str, Open] = {
     "aiosqlite rows as dicts": over_aiosqlite(rows=_as_dict),
     "aiosqlite explicit": over_aiosqlite(explicit=True, isolation_level=None),
     "SQLAlchemy Connection": over_sqlalchemy("pysqlite", _connect),
+    "SQLAlchemy Connection, begun by a listener": over_sqlalchemy("pysqlite", _begun_by_listener),
     "SQLAlchemy Session": over_sqlalchemy("pysqlite", orm.Session),
     "SQLAlchemy scoped_session": over_sqlalchemy("pysqlite", _scoped),
     "SQLAlchemy AsyncConnection": over_async_sqlalchemy("aiosqlite", _connect),

@@ -98,6 +98,8 @@ class SqlAlchemyRunner:
     @contextmanager
     def _transaction(self, connection: Connection, first: Call) -> Iterator[None]:
         """Join the open transaction, or begin one; end it only where the caller can't."""
+        if not connection.in_transaction():
+            connection.begin()  # as any statement would; a listener may begin the database's then
         sqlite = self._engine == "sqlite"
         commits = not _in_transaction(connection) and _commits_by_itself(connection)
         # A driver begins by itself with whatever comes first, but sqlite3 not with a savepoint.
