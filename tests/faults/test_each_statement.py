@@ -146,8 +146,9 @@ CASES |= {
     for name, sample in SAMPLED.items()
     if not sample.reads and sample.name not in CASED
 }
-IDLE = {"queue_reset", "worker_leave", "effect_keep", "effect_undo"}
-"""Writes that find nothing here: nobody configured a queue or left a mark, and `w` never left."""
+IDLE = {"queue_reset", "worker_leave", "effect_keep", "effect_undo", "job_count"}
+"""Writes that find nothing here: nobody configured a queue or left a mark, `w` never left,
+and job 1 has not ended."""
 DONE_BEFORE = (JobStateError, DuplicateJobError, ClaimLostError)
 """What an operation may say that was done already."""
 

@@ -40,7 +40,7 @@ from dibs.store.ops.queues import (
     queue_list,
     queue_reset,
 )
-from dibs.store.ops.settle import job_completed, job_settle
+from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
     job_called_off,
@@ -81,7 +81,8 @@ SAMPLES: list[Operation[Any]] = [
             Bury(CLAIM, DeadReason.ATTEMPTS_EXHAUSTED, BOOM),
         ]
     ),
-    job_completed([1]),
+    job_unmoved([1]),
+    job_count([1]),
     job_complete(CLAIM, None),
     effect_take(CLAIM, "charge"),
     effect_keep(1, "charge", "1"),

@@ -12,6 +12,7 @@ from dibs import Dibs
 from dibs.model.lifecycle import Returned, Settlement
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed
+from dibs.store.ops.settle import Unmoved
 from dibs.store.statement import Operation
 from dibs.worker.settle import Settler
 
@@ -25,9 +26,9 @@ class OneClaim:
     def __init__(self) -> None:
         self.batches: list[list[tuple[int, int]]] = []
 
-    async def arun(self, operation: Operation[Any]) -> set[Any]:
-        if operation.name == "job_completed":
-            return set()
+    async def arun(self, operation: Operation[Any]) -> Any:
+        if operation.name == "job_unmoved":
+            return Unmoved(set(), set())
         settlements: list[Settlement] = operation.steps.args[0]  # type: ignore[attr-defined]
         claims = [(end.claim.job_id, end.claim.number) for end in settlements]
         self.batches.append(claims)

@@ -102,6 +102,8 @@ class RawPostgres:
             "rows_state": ["completed"] * len(jobs),
             "rows_result": nothing,
             "rows_reason": nothing,
+            "asked": 0,
+            "counted": 1,
         }
         self._execute(self._texts["job_finish"], ends).fetchall()
 

@@ -67,7 +67,8 @@ class RawSqlite:
         """Complete a batch."""
         ends = json.dumps([(job[ID], job[CLAIM], "completed", None, None) for job in jobs])
         self._execute("BEGIN IMMEDIATE")
-        self._steps(self._texts["job_finish"], {"rows": ends, "now": _now()})
+        params = {"rows": ends, "asked": 0, "counted": 1, "now": _now()}
+        self._steps(self._texts["job_finish"], params)
         self._execute("COMMIT")
 
     def _steps(self, steps: Sequence[Step], params: dict[str, Any]) -> list[Any]:

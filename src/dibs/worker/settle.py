@@ -30,7 +30,7 @@ from dibs.model.retry import retry_from_json
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed, Key, key_of
-from dibs.store.ops.settle import job_completed, job_settle
+from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.worker")
@@ -41,6 +41,8 @@ LEISURE = 10.0
 """Between two ticks without anything to settle, which show that the loop lives."""
 STUCK_SECONDS = 5.0
 """Between two tries to settle what the database refuses in any form."""
+LOCKED_SECONDS = 0.25
+"""Between two tries to settle a job whose row somebody has locked."""
 
 
 class Settler(Service):
@@ -56,7 +58,9 @@ class Settler(Service):
         self._chance = random.Random()
         self._pending: dict[Key, tuple[Claimed, Settlement]] = {}
         self._stuck: dict[Key, tuple[Claimed, Settlement]] = {}
-        self._try_stuck_at = 0.0
+        self._try_at: dict[Key, float] = {}
+        # Sent, and never answered: what is found completed later may have been so by that.
+        self._doubted: set[Key] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -91,9 +95,9 @@ class Settler(Service):
     async def tick(self) -> float:
         """Flush one batch."""
         now = asyncio.get_running_loop().time()
-        if self._stuck and now >= self._try_stuck_at:
-            self._pending |= self._stuck
-            self._stuck.clear()
+        for key in [key for key, at in self._try_at.items() if at <= now]:
+            del self._try_at[key]
+            self._pending[key] = self._stuck.pop(key)
         # One end of each job, for what the database answers is which jobs were moved.
         first: dict[int, Key] = {}
         for key in islice(self._pending, BATCH):
@@ -103,31 +107,50 @@ class Settler(Service):
         if self._pending:
             return 0.0
         if self._stuck:
-            return STUCK_SECONDS
+            now = asyncio.get_running_loop().time()
+            return max(min(self._try_at.values()) - now, 0.0)
         self._empty.set()
         return LEISURE
 
     async def _flush(self, batch: list[tuple[Claimed, Settlement]]) -> None:
         again = {job.queue for job, end in batch if isinstance(end, Requeue)}
         settling = replace(job_settle([end for _, end in batch]), nudges=lambda _: again)
+        keys = {key_of(job) for job, _ in batch}
+        doubted = self._doubted & keys
+        self._doubted |= keys
         try:
             moved = await self._store.arun(settling)
         except StoreUnavailableError:
             raise
         except StoreError as error:
+            self._doubted -= keys - doubted
             await self._flush_singly(batch, error)
             return
         for job, settlement in batch:
             if job.id in moved:
                 del self._pending[key_of(job)]
                 _report(job, settlement)
-        refused = [(job, settlement) for job, settlement in batch if job.id not in moved]
-        if not refused:
-            return
-        completed = await self._store.arun(job_completed([job.id for job, _ in refused]))
+        if refused := [(job, settlement) for job, settlement in batch if job.id not in moved]:
+            await self._sort_out(refused, doubted)
+        self._doubted -= keys
+
+    async def _sort_out(self, refused: list[tuple[Claimed, Settlement]], doubted: set[Key]) -> None:
+        """Find what became of jobs whose end moved nothing."""
+        found = await self._store.arun(job_unmoved([job.id for job, _ in refused]))
+        uncounted: list[int] = []
         for job, settlement in refused:
-            del self._pending[key_of(job)]
-            _report_refused(job, settlement, (job.id, job.started_at) in completed)
+            key = key_of(job)
+            if key in found.running:
+                self._lay_aside(key, LOCKED_SECONDS)
+                continue
+            completed = (job.id, job.started_at) in found.completed
+            del self._pending[key]
+            _report_refused(job, settlement, completed)
+            if completed and key not in doubted:
+                uncounted.append(job.id)
+        # Last, and never tried again: at worst a figure is lost, and nothing is counted twice.
+        if uncounted:
+            await self._store.arun(job_count(uncounted))
 
     async def _flush_singly(
         self, batch: list[tuple[Claimed, Settlement]], error: StoreError
@@ -144,24 +167,22 @@ class Settler(Service):
         )  # fmt: skip
         outcome = Failed("StoreError", f"its end could not be stored: {type(error).__name__}")
         try:
-            await self._store.arun(job_settle([self._settlement(job, outcome)]))
+            moved = await self._store.arun(job_settle([self._settlement(job, outcome)]))
         except StoreUnavailableError:
             raise
         except StoreError as worse:
-            self._lay_aside(job, settlement, worse)
-        else:
+            self._lay_aside(key_of(job), STUCK_SECONDS)
+            _report_stuck(job, settlement, worse)
+            return
+        if moved:
             del self._pending[key_of(job)]
+        else:
+            await self._sort_out(batch, self._doubted)
 
-    def _lay_aside(self, job: Claimed, settlement: Settlement, error: StoreError) -> None:
-        """Let the others pass: what the database refuses whole is tried again in a while."""
-        key = key_of(job)
+    def _lay_aside(self, key: Key, seconds: float) -> None:
+        """Let the others pass: this one is tried again in a while."""
         self._stuck[key] = self._pending.pop(key)
-        self._try_stuck_at = asyncio.get_running_loop().time() + STUCK_SECONDS
-        log_event(
-            logger, logging.ERROR, "settle_stuck",
-            f"job {job.id} can be settled in no way, trying again in {STUCK_SECONDS:g} s: {error}",
-            job_id=job.id, kind=job.kind, wanted=_verb(settlement),
-        )  # fmt: skip
+        self._try_at[key] = asyncio.get_running_loop().time() + seconds
 
 
 def _verb(settlement: Settlement) -> str:
@@ -190,6 +211,14 @@ def _report_refused(job: Claimed, settlement: Settlement, completed: bool) -> No
         logger, logging.WARNING, "settle_refused",
         f"job {job.id} was taken over by another worker; its late end is refused",
         job_id=job.id, kind=job.kind, claim=job.claim, wanted=wanted,
+    )  # fmt: skip
+
+
+def _report_stuck(job: Claimed, settlement: Settlement, error: StoreError) -> None:
+    log_event(
+        logger, logging.ERROR, "settle_stuck",
+        f"job {job.id} can be settled in no way, trying again in {STUCK_SECONDS:g} s: {error}",
+        job_id=job.id, kind=job.kind, wanted=_verb(settlement),
     )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from dibs.errors import ClaimLostError
 from dibs.model.job import State
-from dibs.model.lifecycle import Claim, Finish
-from dibs.store.ops.settle import job_settle
+from dibs.model.lifecycle import Claim
+from dibs.store.ops.settle import finishing
 from dibs.store.statement import Statement, Steps, operation
 
 
@@ -51,6 +51,13 @@ def job_complete(claim: Claim, result: str | None) -> Steps[None]:
     Raises:
         ClaimLostError: the claim does not hold any more.
     """
-    moved = yield from job_settle([Finish(claim, State.COMPLETED, result)]).steps()
-    if not moved:
+    # Ends are taken past rows that are locked. Whoever has this one, the worker that cancels it or
+    # a rescuer, is waited for: then the claim holds, or it is lost.
+    held = {"id": claim.job_id, "claim": claim.number}
+    if not (yield Statement("claim_lock", held)):
         raise ClaimLostError(claim.job_id)
+    # Not counted here: the counter would be locked until the handler commits, and with it every
+    # end of that kind on this worker. The worker counts it when the attempt ends; if it dies or
+    # loses the database between the two, a figure is lost, never a job.
+    end = (claim.job_id, claim.number, str(State.COMPLETED), result, None)
+    yield Statement("job_finish", finishing([end], counted=False))

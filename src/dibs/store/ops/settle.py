@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from dibs.model.job import State
 from dibs.model.lifecycle import Bury, Failed, Finish, Requeue, Settlement
@@ -25,38 +27,66 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
     What would run again, and somebody asked to cancel while it ran, ends as cancelled instead.
 
     An id that is missing had lost its claim: the job was rescued meanwhile, and nothing of the
-    late settlement took effect.
+    late settlement took effect. Or, on PostgreSQL, somebody had its row locked, such as a handler
+    that is about to complete it: `job_unmoved` tells which.
     """
     # None, too, takes a statement: runners need one.
-    statements = list(_statements(settlements)) or [("job_finish", Rows(_FINISH, []))]
+    statements = list(_statements(settlements)) or [("job_finish", finishing([]))]
     moved: set[int] = set()
     alone = len(statements) == 1
-    for name, table in statements:
-        moved.update(row[0] for row in (yield Statement(name, {"rows": table}, alone)))
-        if name == "job_requeue" and (left := [row for row in table.rows if row[0] not in moved]):
-            # Somebody asked meanwhile to cancel them, or their claims are lost, which guards them.
+    for name, params in statements:
+        moved.update(row[0] for row in (yield Statement(name, params, alone)))
+        rows = params["rows"].rows
+        if name == "job_requeue" and (left := [row for row in rows if row[0] not in moved]):
+            # Somebody asked meanwhile to cancel them, or their claims are lost, which guards them,
+            # or they were locked: only what somebody asked for is cancelled.
             ends = [(row[0], row[1], str(State.CANCELLED), None, None) for row in left]
-            rows = yield Statement("job_finish", {"rows": Rows(_FINISH, ends)})
+            rows = yield Statement("job_finish", finishing(ends, asked=True))
             moved.update(row[0] for row in rows)
     return moved
 
 
+def finishing(ends: Sequence[Row], *, asked: bool = False, counted: bool = True) -> dict[str, Any]:
+    """Return the parameters of `job_finish` for `ends`: job_id, claim, state, result, reason."""
+    return {"rows": Rows(_FINISH, ends), "asked": int(asked), "counted": int(counted)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unmoved:
+    """What became of jobs whose end moved nothing; whose claim was lost is in neither."""
+
+    running: set[tuple[int, int]]
+    """Their ids and claims: they run, and somebody had their rows locked."""
+    completed: set[tuple[int, int]]
+    """Their ids, and when the attempt that completed them began."""
+
+
 @operation(reads=True)
-def job_completed(ids: Sequence[int]) -> Steps[set[tuple[int, int]]]:
-    """Return which of the jobs are completed: their ids, and when the attempt that did it began."""
-    rows = yield Statement("job_completed", {"ids": list(ids)}, alone=True)
-    return {(job_id, started_at) for job_id, started_at in rows}
+def job_unmoved(ids: Sequence[int]) -> Steps[Unmoved]:
+    """Return what became of jobs that `job_settle` did not move."""
+    rows = yield Statement("job_unmoved", {"ids": list(ids)}, alone=True)
+    return Unmoved(
+        {(job_id, claim) for job_id, claim, _ in rows if claim is not None},
+        {(job_id, began) for job_id, _, began in rows if began is not None},
+    )
 
 
-def _statements(settlements: Sequence[Settlement]) -> Iterator[tuple[str, Rows]]:
+@operation()
+def job_count(ids: Sequence[int]) -> Steps[None]:
+    """Count jobs that their handlers completed, which could not count them."""
+    yield Statement("job_count", {"ids": list(ids)}, alone=True)
+
+
+def _statements(settlements: Sequence[Settlement]) -> Iterator[tuple[str, dict[str, Any]]]:
     groups: dict[str, list[Row]] = {"job_finish": [], "job_requeue": [], "job_bury": []}
     for settlement in settlements:
         name, row = _row(settlement)
         groups[name].append(row)
-    columns = {"job_finish": _FINISH, "job_requeue": _REQUEUE, "job_bury": _BURY}
-    for name, rows in groups.items():
-        if rows:
-            yield name, Rows(columns[name], rows)
+    if ends := groups["job_finish"]:
+        yield "job_finish", finishing(ends)
+    for name, columns in (("job_requeue", _REQUEUE), ("job_bury", _BURY)):
+        if rows := groups[name]:
+            yield name, {"rows": Rows(columns, rows)}
 
 
 def _row(settlement: Settlement) -> tuple[str, Row]:

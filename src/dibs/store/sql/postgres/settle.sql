@@ -1,17 +1,23 @@
 -- Differs from SQLite: one statement each, with the rows as arrays. Every one is fenced: it moves
--- only jobs that still run under the claim given, and returns their ids.
+-- only jobs that still run under the claim given, and returns their ids. Rows that somebody has
+-- locked (a handler that completes its job, and has not committed yet) are skipped: one that hangs
+-- must not hold up the ends of all others.
 
 -- name: job_finish
 -- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
+-- With :asked = 1 only those that somebody asked to cancel; with :counted = 0 no counter is touched.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(
         :rows_job_id::bigint[], :rows_claim::integer[], :rows_state::text[], :rows_result::text[],
         :rows_reason::text[]
     ) AS i (job_id, claim, state, result, reason)
+), free AS MATERIALIZED (
+    SELECT job_id FROM dibs_running WHERE job_id = ANY (ARRAY(SELECT job_id FROM input))
+    ORDER BY job_id FOR UPDATE SKIP LOCKED
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
-    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
-        AND i.claim = r.claim
+    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
+        AND i.claim = r.claim AND (:asked::integer = 0 OR r.cancel IS NOT NULL)
     RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result,
         COALESCE(i.reason, CASE i.state WHEN 'cancelled' THEN NULLIF(r.cancel, '') END) AS reason
 ), job AS (
@@ -36,7 +42,7 @@ WITH input AS MATERIALIZED (
     )
     SELECT :now / 60000000, worker, queue, kind, priority, state, count(*),
         sum(started_at - scheduled_at), sum(finished_at - started_at)
-    FROM history GROUP BY worker, queue, kind, priority, state
+    FROM history WHERE :counted::integer = 1 GROUP BY worker, queue, kind, priority, state
     ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
     SET count = c.count + excluded.count, wait = c.wait + excluded.wait, run = c.run + excluded.run
 )
@@ -52,9 +58,12 @@ WITH input AS MATERIALIZED (
         :rows_counted::integer[], :rows_crashed::integer[], :rows_outcome::text[],
         :rows_error_type::text[], :rows_error::text[], :rows_traceback::text[]
     ) AS i (job_id, claim, delay, counted, crashed, outcome, error_type, error, traceback)
+), free AS MATERIALIZED (
+    SELECT job_id FROM dibs_running WHERE job_id = ANY (ARRAY(SELECT job_id FROM input))
+    ORDER BY job_id FOR UPDATE SKIP LOCKED
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
-    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
+    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
         AND i.claim = r.claim AND r.cancel IS NULL
     RETURNING r.*, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
@@ -102,9 +111,12 @@ WITH input AS MATERIALIZED (
         :rows_crashed::integer[], :rows_outcome::text[], :rows_error_type::text[],
         :rows_error::text[], :rows_traceback::text[]
     ) AS i (job_id, claim, reason, crashed, outcome, error_type, error, traceback)
+), free AS MATERIALIZED (
+    SELECT job_id FROM dibs_running WHERE job_id = ANY (ARRAY(SELECT job_id FROM input))
+    ORDER BY job_id FOR UPDATE SKIP LOCKED
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
-    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM input)) AND i.job_id = r.job_id
+    WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
         AND i.claim = r.claim
     RETURNING r.*, i.reason, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
@@ -143,7 +155,26 @@ WITH input AS MATERIALIZED (
 )
 SELECT job_id FROM settled;
 
--- name: job_completed
--- Which of the jobs :ids are completed. Returns id, and when the attempt that did it began.
-SELECT id, started_at FROM dibs_history
+-- name: job_unmoved
+-- What became of the jobs :ids, whose end moved nothing. Returns id; its claim while it runs, else
+-- NULL; and where it is completed, when the attempt that did it began.
+SELECT job_id, claim, NULL::bigint FROM dibs_running WHERE job_id = ANY (:ids::bigint[])
+UNION ALL
+SELECT id, NULL, started_at FROM dibs_history
 WHERE id = ANY (:ids::bigint[]) AND state = 'completed';
+
+-- name: job_count
+-- Count the ended jobs :ids, which job_finish did not.
+INSERT INTO dibs_counters AS c (
+    minute, worker, queue, kind, priority, outcome, count, wait, run
+)
+SELECT finished_at / 60000000, worker, queue, kind, priority, state, count(*),
+    sum(started_at - scheduled_at), sum(finished_at - started_at)
+FROM dibs_history WHERE id = ANY (:ids::bigint[])
+GROUP BY finished_at / 60000000, worker, queue, kind, priority, state
+ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
+SET count = c.count + excluded.count, wait = c.wait + excluded.wait, run = c.run + excluded.run;
+
+-- name: claim_lock
+-- One row where the job :id still runs under :claim, locked to the end of the transaction.
+SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim FOR UPDATE;

@@ -3,10 +3,12 @@
 
 -- name: job_finish
 -- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
+-- With :asked = 1 only those that somebody asked to cancel; with :counted = 0 no counter is touched.
 -- keep: settled
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
-    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND (:asked = 0 OR r.cancel IS NOT NULL);
 INSERT INTO dibs_history (
     id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
     created_at, started_at, finished_at, worker, result, error, reason
@@ -21,11 +23,12 @@ SELECT j.id, j.kind, j.queue, j.priority, json_extract(i.value, '$[2]'), j.args,
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND (:asked = 0 OR r.cancel IS NOT NULL)
 CROSS JOIN dibs_jobs AS j ON j.id = r.job_id;
 INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
 SELECT :now / 60000000, worker, queue, kind, priority, state, COUNT(*),
     SUM(started_at - scheduled_at), SUM(finished_at - started_at)
-FROM dibs_history WHERE id IN (SELECT value FROM json_each(:settled))
+FROM dibs_history WHERE :counted = 1 AND id IN (SELECT value FROM json_each(:settled))
 GROUP BY worker, queue, kind, priority, state
 ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, wait = wait + excluded.wait, run = run + excluded.run;
@@ -133,7 +136,24 @@ DELETE FROM dibs_keys
 WHERE job_id IN (SELECT value FROM json_each(:settled)) AND during <> 'period';
 SELECT value FROM json_each(:settled);
 
--- name: job_completed
--- Which of the jobs :ids are completed. Returns id, and when the attempt that did it began.
-SELECT id, started_at FROM dibs_history
+-- name: job_unmoved
+-- What became of the jobs :ids, whose end moved nothing. Returns id; its claim while it runs, else
+-- NULL; and where it is completed, when the attempt that did it began.
+SELECT job_id, claim, NULL FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:ids))
+UNION ALL
+SELECT id, NULL, started_at FROM dibs_history
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'completed';
+
+-- name: job_count
+-- Count the ended jobs :ids, which job_finish did not.
+INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
+SELECT finished_at / 60000000, worker, queue, kind, priority, state, COUNT(*),
+    SUM(started_at - scheduled_at), SUM(finished_at - started_at)
+FROM dibs_history WHERE id IN (SELECT value FROM json_each(:ids))
+GROUP BY finished_at / 60000000, worker, queue, kind, priority, state
+ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
+SET count = count + excluded.count, wait = wait + excluded.wait, run = run + excluded.run;
+
+-- name: claim_lock
+-- One row where the job :id still runs under :claim; the one writer has it locked.
+SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim;
