@@ -40,6 +40,8 @@ class Entry:
     result: str | None = None
     error: str | None = None
     reason: str | None = None
+    cancel: str | None = None
+    """Why somebody wants it cancelled while it runs, "" without a reason."""
     attempts: list[Attempt] = field(default_factory=list)
 
     @property
@@ -64,7 +66,8 @@ class Entry:
             started_at=None if self.started_at is None else from_micros(self.started_at),
             finished_at=None if self.finished_at is None else from_micros(self.finished_at),
             worker=self.worker, result=None if self.result is None else json.loads(self.result),
-            error=self.error, reason=self.reason,
+            error=self.error, reason=self.reason or self.cancel or None,
+            cancelling=self.cancel is not None,
         )  # fmt: skip
 
     def told(self) -> list[Attempt]:
@@ -82,8 +85,8 @@ class Entry:
         return (
             self.id, self.kind, self.queue, self.priority, str(self.state), self.args,
             self.attempt, self.max_attempts, self.crashes, self.scheduled_at, self.created_at,
-            self.started_at, self.finished_at, self.worker, self.result, self.error, self.reason,
-            False,
+            self.started_at, self.finished_at, self.worker, self.result, self.error,
+            self.reason or self.cancel or None, self.cancel is not None,
         )  # fmt: skip
 
     def places(self) -> list[tuple[Any, ...]]:

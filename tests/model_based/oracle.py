@@ -100,8 +100,11 @@ class Oracle:
         return due
 
     def cancel(self, job_id: int, reason: str | None) -> Entry | None:
-        """Cancel a waiting job; return nothing for another."""
+        """Cancel a waiting job, or ask to where it runs; return nothing for another."""
         entry = self.jobs[job_id]
+        if entry.state is State.RUNNING:
+            entry.cancel = reason or entry.cancel or ""
+            return entry
         if entry.state not in WAITING:
             return None
         self._end(entry, State.CANCELLED, reason)
@@ -153,9 +156,11 @@ class Oracle:
                 entry.result = result
                 self._end(entry, State.COMPLETED, None)
             case CalledOff(reason):
-                self._end(entry, State.CANCELLED, reason)
+                self._end(entry, State.CANCELLED, reason or entry.cancel or None)
             case Failed():
                 self._fail(entry, outcome)
+            case Snoozed() | Interrupted() if entry.cancel is not None:
+                self._end(entry, State.CANCELLED, entry.cancel or None)
             case Snoozed(delay):
                 self._record(entry, "snoozed")
                 entry.attempt -= 1
@@ -172,6 +177,9 @@ class Oracle:
         if failure.final is not None or entry.attempt >= entry.max_attempts:
             exhausted = "timeout" if failure.timed_out else "attempts_exhausted"
             self._bury(entry, str(failure.final or exhausted), failure, record)
+            return
+        if entry.cancel is not None:
+            self._end(entry, State.CANCELLED, entry.cancel or None)
             return
         self._record(entry, record, failure)
         self.outcomes[entry.queue, entry.kind, "failed"] += 1
@@ -204,6 +212,7 @@ class Oracle:
 
     def _end(self, entry: Entry, state: State, reason: str | None) -> None:
         entry.state, entry.reason, entry.finished_at = state, reason, self.now
+        entry.cancel = None
         self.outcomes[entry.queue, entry.kind, str(state)] += 1
 
     # --- Workers ---------------------------------------------------------------------------
@@ -239,6 +248,9 @@ class Oracle:
         }
         lost = [e for e in self.found(State.RUNNING) if e.worker not in self.alive()]
         for entry in lost:
+            if entry.cancel is not None and entry.crashes + 1 < max_crashes:
+                self._end(entry, State.CANCELLED, entry.cancel or None)
+                continue
             entry.crashes += 1
             if entry.crashes < max_crashes:
                 self._record(entry, "crashed")
