@@ -145,8 +145,8 @@ class TestWorkers:
         assert [
             (one["queues"], one["lowest"], one["highest"], one["concurrency"]) for one in found
         ] == [(["a=b", "c=d"], -5, 10, 3)] * processes
-        assert shown.count(" a=b, c=d from -5 to 10 3 2") == processes
-        assert "worker queues priorities concurrency since last heartbeat" in shown
+        assert shown.count(" a=b, c=d from -5 to 10 3 0 2") == processes
+        assert "worker queues priorities concurrency leaked since last heartbeat" in shown
 
 
 class TestAgedJobs:
