@@ -181,14 +181,14 @@ class TestNotes:
             with pytest.raises(DibsError, match=r"^author"):
                 morgue.dead.annotate(job_id, "hm", author=text)
             with pytest.raises(DibsError, match=r"^author"):
-                morgue.dead.review(job_id, by=text)
+                morgue.dead.review(job_id, author=text)
         assert morgue.dead.get(job_id).notes == []
 
 
 class TestReview:
     def test_one_and_back(self, morgue: Morgue):
         [job_id] = morgue.bury("boom")
-        assert morgue.dead.review(job_id, by="ann", note="known") == DeadResult(1)
+        assert morgue.dead.review(job_id, author="ann", note="known") == DeadResult(1)
         letter = morgue.dead.get(job_id)
         assert letter.reviewed_at is not None
         assert letter.reviewed_at >= letter.died_at

@@ -81,7 +81,9 @@ class TestOnce:
         assert results == [(True, {"receipt": 1})] + [(False, {"receipt": 1})] * 2
         assert (charges(database_url), app.jobs.get(job.id).state) == (1, State.COMPLETED)
 
-    @pytest.mark.parametrize("how", ["rollback", "raise", "raise and commit"])
+    @pytest.mark.parametrize(
+        "how", ["rollback", "raise", "raise and commit", "bad result and commit"]
+    )
     def test_a_block_that_fails_runs_again(
         self, app: Dibs, database_url: str, sync_kind: str, how: str
     ):
@@ -91,8 +93,11 @@ class TestOnce:
                     assert charge.first
                     if ctx.attempt == 1 and "raise" in how:
                         int("within the block")
-                    caller.execute(ROW)
-            except ValueError:
+                    if ctx.attempt == 1 and "result" in how:
+                        charge.result = object()
+                    else:
+                        caller.execute(ROW)
+            except (ValueError, InvalidJobError):
                 caller.commit() if "commit" in how else caller.rollback()
                 raise
             if ctx.attempt == 1:
@@ -162,10 +167,16 @@ class TestOnce:
         @app.job(retry=AT_ONCE)
         async def charge(ctx: JobContext) -> None:
             async with await connect(database_url) as connection:
-                async with ctx.once("charge", connection) as charge:
-                    if charge:
-                        await connection.execute(ROW)
-                if ctx.attempt < 2:
+                try:
+                    async with ctx.once("charge", connection) as charge:
+                        if ctx.attempt == 1:
+                            charge.result = object()
+                        elif charge:
+                            await connection.execute(ROW)
+                except InvalidJobError:
+                    await connection.commit()
+                    raise
+                if ctx.attempt < 3:
                     await connection.commit()
                     raise ValueError("again")
                 await ctx.acomplete_in(connection, result=ctx.attempt)
@@ -174,7 +185,7 @@ class TestOnce:
         job = charge.enqueue()
         work(app)
         ended = app.jobs.get(job.id)
-        assert (ended.state, ended.result, charges(database_url)) == (State.COMPLETED, 2, 1)
+        assert (ended.state, ended.result, charges(database_url)) == (State.COMPLETED, 3, 1)
 
 
 def connect(url: str) -> Any:

@@ -50,7 +50,7 @@ class TestLooking:
         [job_id] = bury("boom")
         said = shop.shop("dead", "annotate", job_id, "known\nproblem", "--author", "ann")
         assert (said.code, said.out) == (0, f"annotated: {job_id}\n")
-        said = shop.shop("dead", "review", job_id, "--by", "bob", "--note", "refunded")
+        said = shop.shop("dead", "review", job_id, "--author", "bob", "--note", "refunded")
         assert (said.code, said.out) == (0, "reviewed: 1\n")
         shown = words(shop.shop("dead", "show", job_id).out)
         assert "reason attempts_exhausted" in shown
@@ -161,7 +161,7 @@ class TestPurge:
         (["purge", 1, "--all"], "give IDs, or --all with filters, not both"),
         (["replay", 1, "--kind", "fail"], "give IDs, or --all with filters, not both"),
         (["review", "--all", "--undo"], "--undo takes the IDs alone"),
-        (["review", 1, "--undo", "--by", "ann"], "--undo takes the IDs alone"),
+        (["review", 1, "--undo", "--author", "ann"], "--undo takes the IDs alone"),
         (["replay", 1, 2, "--args", "{}"], "--args is for one dead letter"),
         (["replay", "--all", "--args", "{}"], "--args is for one dead letter"),
         (["replay", 1, "--args", "[]"], "expected a JSON object of args by name"),

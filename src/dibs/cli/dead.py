@@ -175,27 +175,27 @@ def annotate(target: Target, job_id: int, text: str, author: str | None, as_json
 @some_ids
 @all_option
 @filter_options
-@click.option("--by", metavar="NAME", help="Who reviewed them.")
+@click.option("--author", metavar="NAME", help="Who reviewed them.")
 @click.option("--note", metavar="TEXT", help="A note for each.")
 @click.option("--undo", is_flag=True, help="Mark them as not reviewed; needs IDs.")
 @json_option
 @click.pass_obj
 def review(
-    target: Target, /, job_ids: Sequence[int], everything: bool, by: str | None,
+    target: Target, /, job_ids: Sequence[int], everything: bool, author: str | None,
     note: str | None, undo: bool, as_json: bool, **filters: Any,
 ) -> None:  # fmt: skip
     """Mark dead letters as reviewed."""
     chosen = _choice(job_ids, everything, filters)
-    if undo and (everything or by or note):
-        raise Misuse("--undo takes the IDs alone: leave --all, --by and --note out")
+    if undo and (everything or author or note):
+        raise Misuse("--undo takes the IDs alone: leave --all, --author and --note out")
     with target.database() as app:
         desk = app.dead
         result = (
             desk.unreview(job_ids)
             if undo
-            else desk.review(job_ids, by=by, note=note)
+            else desk.review(job_ids, author=author, note=note)
             if job_ids
-            else _tracked(desk, desk.review_all, chosen, "Reviewing", by=by, note=note)
+            else _tracked(desk, desk.review_all, chosen, "Reviewing", author=author, note=note)
         )
     _tell("unreviewed" if undo else "reviewed", result, as_json)
 

@@ -116,13 +116,13 @@ class Dead:
         return dead.dead_annotate(check_id(job_id), check_text(text, "note"), check_author(author))
 
     def _review(
-        self, job_ids: Ids, *, by: str | None = None, note: str | None = None
+        self, job_ids: Ids, *, author: str | None = None, note: str | None = None
     ) -> Batches[DeadResult]:
         """Mark dead letters as reviewed.
 
         Args:
             job_ids: one id, or several.
-            by: who reviewed them. Default nobody in particular.
+            author: who reviewed them. Default nobody in particular.
             note: added to each. Default none.
 
         Returns:
@@ -133,12 +133,12 @@ class Dead:
             JobStateError: one id was given, and this job is not dead.
             DibsError: something that is no id, or a text that cannot be stored.
         """
-        return (yield from each(job_ids, reviewing(True, by, note)))
+        return (yield from each(job_ids, reviewing(True, author, note)))
 
     def _review_all(
         self,
         *,
-        by: str | None = None,
+        author: str | None = None,
         note: str | None = None,
         everything: bool = False,
         progress: Progress | None = None,
@@ -146,7 +146,7 @@ class Dead:
     ) -> Batches[DeadResult]:
         """Mark all dead letters that match as reviewed; options as in `review` and `replay_all`."""
         chosen = chosen_by("review_all", filters, everything)
-        return (yield from all_that_match(chosen, reviewing(True, by, note), progress))
+        return (yield from all_that_match(chosen, reviewing(True, author, note), progress))
 
     def _unreview(self, job_ids: Ids) -> Batches[DeadResult]:
         """Mark dead letters as not reviewed; what it returns and raises is as in `review`."""

@@ -28,12 +28,12 @@ Change = Callable[[list[int], int | None, int], Operation[Changed]]
 """From ids, until when those died that are meant, and how many were done before, to a batch."""
 
 
-def reviewing(reviewed: bool, by: str | None, note: str | None) -> Change:
+def reviewing(reviewed: bool, author: str | None, note: str | None) -> Change:
     """Return how a batch is marked as reviewed or not, with a note for each."""
-    author = check_author(by)
+    name = check_author(author)
     said = None if note is None else check_text(note, "note")
     return lambda ids, until, _: dead.dead_review(
-        ids, until, reviewed=reviewed, author=author, note=said
+        ids, until, reviewed=reviewed, author=name, note=said
     )
 
 

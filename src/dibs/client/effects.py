@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from dibs.client.results import dump_result
-from dibs.errors import ConfigurationError
+from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import check_name
 from dibs.model.lifecycle import Claim
 from dibs.store.borrowed import in_transaction, require_transaction
@@ -43,6 +43,7 @@ class Once:
         self._name = check_name(name, "name")
         self._connection = connection
         self._effect = Effect(first=False)
+        self._refused: InvalidJobError | None = None
 
     def _take(self) -> Operation[tuple[bool, Any]]:
         require_transaction(self._connection)
@@ -65,7 +66,17 @@ class Once:
                 f"the transaction ended within the block of once({self._name!r}), so its result "
                 "cannot be kept with its effects; commit after the block"
             )
-        return effect_keep(self._claim.job_id, self._name, dump_result(self._effect.result))
+        try:
+            result = dump_result(self._effect.result)
+        except InvalidJobError as error:
+            self._refused = error
+            return effect_undo(self._claim.job_id, self._name)
+        return effect_keep(self._claim.job_id, self._name, result)
+
+    def _refuse(self) -> None:
+        """Tell of a result that cannot be kept, now that the mark is taken back."""
+        if self._refused is not None:
+            raise self._refused
 
     def __enter__(self) -> Effect:
         """Take the mark, and say whether the block is to run.
@@ -83,10 +94,16 @@ class Once:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Keep the result; after an error, take the mark back."""
+        """Keep the result; after an error, take the mark back.
+
+        Raises:
+            InvalidJobError: the result can't be stored as JSON; the mark is taken back.
+            ConfigurationError: there is a result, and the transaction ended within the block.
+        """
         try:
             if end := self._end(error is not None):
                 self._runner.run(end)
+            self._refuse()
         except Exception:
             if error is None:
                 raise
@@ -107,6 +124,7 @@ class Once:
         try:
             if end := self._end(error is not None):
                 await self._runner.arun(end)
+            self._refuse()
         except Exception:
             if error is None:
                 raise

@@ -36,7 +36,7 @@ def unique_changes(options: Options, overrides: Overrides) -> dict[str, object]:
         named = _named(options, overrides, "debounce")
         changes["unique"] = replace(named, during="waiting", on_conflict="replace")
     elif "throttle" in overrides:
-        check_period(overrides["throttle"], "throttle")
+        check_period(overrides["throttle"], "throttle")  # Unique would name it `during`
         named = _named(options, overrides, "throttle")
         changes["unique"] = replace(named, during=overrides["throttle"], on_conflict="skip")
     else:

@@ -189,7 +189,7 @@ def dead_review(
     """
     mark = {"reviewed": int(reviewed), "author": author, "note": note}
     rows = yield Statement("dead_review", _chosen(ids, until) | mark)
-    return (yield from _changed("review", ids, until, rows))
+    return (yield from _changed("review" if reviewed else "unreview", ids, until, rows))
 
 
 @operation()
