@@ -61,11 +61,18 @@ def _started(this: Explanation) -> str:
 
 
 def _dead(this: Explanation) -> str:
-    if this.job.reason == DeadReason.ATTEMPTS_EXHAUSTED:
-        return f"it failed {many(this.job.attempt, 'time')} of {this.job.max_attempts}"
-    if this.job.reason == DeadReason.INVALID_ARGS:
-        return "its args don't fit its handler"
-    return f"its workers died while they ran it, {many(this.job.crashes, 'time')}"
+    failed = f"it failed {many(this.job.attempt, 'time')} of {this.job.max_attempts}"
+    words = {
+        DeadReason.ATTEMPTS_EXHAUSTED: failed,
+        DeadReason.GAVE_UP: "its handler raised an error after which it is not tried again",
+        DeadReason.INVALID_ARGS: "its args don't fit its handler",
+        DeadReason.WORKER_DIED: (
+            f"its workers died while they ran it, {many(this.job.crashes, 'time')}"
+        ),
+        DeadReason.TIMEOUT: f"{failed}, and the last time it took too long",
+        DeadReason.UPSTREAM_FAILED: "a job that it depends on failed",
+    }
+    return words[DeadReason(this.job.reason or "")]
 
 
 # --- What waits ----------------------------------------------------------------------------

@@ -71,6 +71,9 @@ class DeadReason(StrEnum):
     """Its workers died while running it, again and again."""
     TIMEOUT = "timeout"
     """It failed `max_attempts` times, and the last time it took too long."""
+    UPSTREAM_FAILED = "upstream_failed"
+    """In a workflow, a job that it depends on failed for good. Workflows are still to come: until
+    then nothing is buried for it."""
 
 
 class AttemptOutcome(StrEnum):
