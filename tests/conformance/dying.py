@@ -52,7 +52,7 @@ class Morgue:
         store, serving = self.face.target.store, Serving(("default",))
         [job] = store.run(job_claim("w", serving, ["fail"], Demand(1))).jobs
         failure = Failed("SomeError", "boom")
-        assert store.run(job_settle([Bury(job.ticket, reason, failure)])) == {job_id}
+        assert store.run(job_settle([Bury(job.ticket, reason, failure)])).moved == {job_id}
         return job_id
 
     def hold_key(self, job_id: int, key: str, expires_at: int | None = None) -> None:

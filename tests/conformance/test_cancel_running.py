@@ -13,6 +13,7 @@ import pytest
 
 from dibs import AttemptOutcome, Backoff, Dibs, Job, JobContext, JobStateError, Retry, Snooze, State
 from dibs.model.job import DeadReason
+from dibs.model.lifecycle import Finish
 from dibs.model.lines import Demand, Serving
 from dibs.services import cancels
 from dibs.store.ops.claim import job_claim
@@ -182,7 +183,8 @@ class TestWithoutTheWorker:
         claim(app, "of-the-dead")
         app.jobs.cancel(job.id, "sold out")
         [rescued] = app.store.run(job_rescue(3))
-        assert rescued.job_id == job.id
+        assert rescued == Finish(rescued.claim, State.CANCELLED)
+        assert (rescued.claim.job_id, rescued.claim.worker) == (job.id, "of-the-dead")
         done = app.jobs.get(job.id)
         assert (done.state, done.reason, done.worker) == ("cancelled", "sold out", "of-the-dead")
         assert misplaced(database_url) == []

@@ -103,7 +103,7 @@ def test_of_two_attempts_the_second_waits_for_the_first(
 
     def successor() -> tuple[bool, Any]:
         end = settle(first, Interrupted(began=True), Retry(), Random(0))
-        assert app.store.run(job_settle([end])) == {first.job_id}
+        assert app.store.run(job_settle([end])).moved == {first.job_id}
         with caller_of(kind, database_url, None) as caller:
             caller.begin()
             effects = Effects(claim(app, "successor"), app.runner_for)

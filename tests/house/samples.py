@@ -57,7 +57,7 @@ from dibs.store.statement import Operation, Row
 
 ENGINES = ("sqlite", "postgres")
 
-CLAIM = Claim(1, 1, 1, 5)
+CLAIM = Claim(1, 1, "w", 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
 SERVING = Serving(("default",))
 ALL = DeadFilter()
@@ -158,7 +158,7 @@ CANNED: dict[str, list[Row]] = {
     "effect_get": [("1",)],
     "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
     "key_take": [(FREE.text,)],
-    "job_stale": [(1, 1, 1, 5, 0, "w")],
+    "job_stale": [(1, 1, "w", 1, 5, 0)],
     "queue_configure": [QUEUE],
     "queue_get": [QUEUE],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0)],

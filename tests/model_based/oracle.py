@@ -149,7 +149,7 @@ class Oracle:
     def settle(self, claim: Claim, outcome: Outcome) -> bool:
         """End an attempt; return whether its claim still held."""
         entry = self.jobs[claim.job_id]
-        if entry.state is not State.RUNNING or entry.number != claim.number:
+        if entry.state is not State.RUNNING or entry.claim != claim:
             return False
         match outcome:
             case Returned(result):

@@ -41,7 +41,7 @@ class Bench:
         self.now = 100.0
         asyncio.get_running_loop().time = lambda: self.now  # type: ignore[method-assign]
         handlers = Dibs("sqlite:///never-opened.db").handlers
-        slots = Dispatcher("w", handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
+        slots = Dispatcher(handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
         self.store = Empty()
         serving = Serving(("mail",), lowest=10)
         self.fetcher = Fetcher(self.store, "w", serving, [], slots, set, lambda: True, poll=30)  # type: ignore[arg-type]

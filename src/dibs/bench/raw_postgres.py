@@ -97,6 +97,7 @@ class RawPostgres:
         """Complete a batch."""
         nothing = _array("NULL", len(jobs))
         ends = {
+            "worker": WORKER,
             "rows_job_id": "{" + ",".join([str(job[ID]) for job in jobs]) + "}",
             "rows_claim": "{" + ",".join([str(job[CLAIM]) for job in jobs]) + "}",
             "rows_state": ["completed"] * len(jobs),

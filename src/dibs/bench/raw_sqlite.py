@@ -67,7 +67,7 @@ class RawSqlite:
         """Complete a batch."""
         ends = json.dumps([(job[ID], job[CLAIM], "completed", None, None) for job in jobs])
         self._execute("BEGIN IMMEDIATE")
-        params = {"rows": ends, "asked": 0, "counted": 1, "now": _now()}
+        params = {"worker": WORKER, "rows": ends, "asked": 0, "counted": 1, "now": _now()}
         self._steps(self._texts["job_finish"], params)
         self._execute("COMMIT")
 

@@ -48,6 +48,8 @@ class Claim:
     job_id: int
     number: int
     """Only grows, per job, over attempts, releases and rescues."""
+    worker: str
+    """Who holds it: in a database that was replaced, id and number may be another attempt's."""
     attempt: int
     """Which counted attempt this is, from 1."""
     max_attempts: int

@@ -8,11 +8,11 @@ import random
 from collections.abc import Callable
 
 from dibs.client.settings import Settings
-from dibs.model.lifecycle import Bury
+from dibs.model.lifecycle import Bury, Finish, Settlement
 from dibs.model.times import SECOND
 from dibs.services.base import Service
 from dibs.store import Store
-from dibs.store.ops.workers import BATCH, Rescued, job_due, job_rescue
+from dibs.store.ops.workers import BATCH, job_due, job_rescue
 from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.service")
@@ -48,8 +48,8 @@ class Rescue(Service):
         if await self._others_must_be_heard():
             return self._pause()
         rescued = await self._store.arun(job_rescue(self._settings.max_crashes))
-        for job in rescued:
-            self._report(job)
+        for end in rescued:
+            _report(end)
         if rescued:
             self._on_ready()
         if len(rescued) == BATCH:
@@ -68,15 +68,12 @@ class Rescue(Service):
     def _pause(self) -> float:
         return self._interval * random.uniform(0.5, 1)  # so that workers look at different times
 
-    @staticmethod
-    def _report(job: Rescued) -> None:
-        buried = isinstance(job.settlement, Bury)
-        log_event(
-            logger,
-            logging.ERROR if buried else logging.WARNING,
-            "job_rescued",
-            f"job {job.job_id} was {'buried' if buried else 'rescued'}: its worker stopped beating",
-            job_id=job.job_id,
-            worker=job.worker,
-            buried=buried,
-        )
+
+def _report(end: Settlement) -> None:
+    buried, cancelled = isinstance(end, Bury), isinstance(end, Finish)
+    became = "buried" if buried else "cancelled, as somebody had asked" if cancelled else "rescued"
+    log_event(
+        logger, logging.ERROR if buried else logging.WARNING, "job_rescued",
+        f"job {end.claim.job_id} was {became}: its worker stopped beating",
+        job_id=end.claim.job_id, worker=end.claim.worker, buried=buried, cancelled=cancelled,
+    )  # fmt: skip

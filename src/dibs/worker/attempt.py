@@ -28,9 +28,7 @@ TRACEBACK_LIMIT = 20_000
 """Characters kept of an error's message and traceback; of a traceback, the last ones."""
 
 
-def call_args(
-    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
-) -> dict[str, Any]:
+def call_args(handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> dict[str, Any]:
     """Return the keyword arguments for the handler; its context tells when `stop` was told.
 
     Raises:
@@ -46,31 +44,27 @@ def call_args(
             priority=job.priority,
             attempt=ticket.attempt,
             max_attempts=job.max_attempts,
-            worker=worker,
+            worker=job.worker,
             _stop=stop,
             _effects=Effects(ticket, handler.runner_for),
         )
     return kwargs
 
 
-async def attempt_async(
-    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
-) -> Outcome:
+async def attempt_async(handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> Outcome:
     """Run an async handler; only a cancellation gets out."""
     try:
-        return ended(await handler.function(**call_args(handler, job, worker, stop)))
+        return ended(await handler.function(**call_args(handler, job, stop)))
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # SystemExit would end the event loop, and the worker with it
         return failed(error)
 
 
-def attempt_sync(
-    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
-) -> Outcome:
+def attempt_sync(handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> Outcome:
     """Run a sync handler."""
     try:
-        return ended(handler.function(**call_args(handler, job, worker, stop)))
+        return ended(handler.function(**call_args(handler, job, stop)))
     except BaseException as error:
         return failed(error)
 

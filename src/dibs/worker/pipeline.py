@@ -61,7 +61,7 @@ def make_pipeline(
     handlers, settings, serving = client.handlers, client.settings, options.serving
     settler = Settler(store, handlers)
     slots = Slots(options.concurrency, options.reserve)
-    dispatcher = Dispatcher(worker, handlers, slots, settings.max_crashes, settler)
+    dispatcher = Dispatcher(handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
     fetcher = Fetcher(
         store, worker, serving, list(handlers), dispatcher, settler.held, heartbeat.holds,

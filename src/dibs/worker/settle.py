@@ -119,7 +119,7 @@ class Settler(Service):
         doubted = self._doubted & keys
         self._doubted |= keys
         try:
-            moved = await self._store.arun(settling)
+            settled = await self._store.arun(settling)
         except StoreUnavailableError:
             raise
         except StoreError as error:
@@ -127,10 +127,10 @@ class Settler(Service):
             await self._flush_singly(batch, error)
             return
         for job, settlement in batch:
-            if job.id in moved:
+            if job.id in settled.moved:
                 del self._pending[key_of(job)]
-                _report(job, settlement)
-        if refused := [(job, settlement) for job, settlement in batch if job.id not in moved]:
+                _report(job, settlement, cancelled=job.id in settled.cancelled)
+        if refused := [(job, end) for job, end in batch if job.id not in settled.moved]:
             await self._sort_out(refused, doubted)
         self._doubted -= keys
 
@@ -140,10 +140,10 @@ class Settler(Service):
         uncounted: list[int] = []
         for job, settlement in refused:
             key = key_of(job)
-            if key in found.running:
+            if (job.id, job.worker, job.claim) in found.running:
                 self._lay_aside(key, LOCKED_SECONDS)
                 continue
-            completed = (job.id, job.started_at) in found.completed
+            completed = (job.id, job.worker, job.started_at) in found.completed
             del self._pending[key]
             _report_refused(job, settlement, completed)
             if completed and key not in doubted:
@@ -167,14 +167,14 @@ class Settler(Service):
         )  # fmt: skip
         outcome = Failed("StoreError", f"its end could not be stored: {type(error).__name__}")
         try:
-            moved = await self._store.arun(job_settle([self._settlement(job, outcome)]))
+            settled = await self._store.arun(job_settle([self._settlement(job, outcome)]))
         except StoreUnavailableError:
             raise
         except StoreError as worse:
             self._lay_aside(key_of(job), STUCK_SECONDS)
             _report_stuck(job, settlement, worse)
             return
-        if moved:
+        if settled.moved:
             del self._pending[key_of(job)]
         else:
             await self._sort_out(batch, self._doubted)
@@ -222,11 +222,18 @@ def _report_stuck(job: Claimed, settlement: Settlement, error: StoreError) -> No
     )  # fmt: skip
 
 
-def _report(job: Claimed, settlement: Settlement) -> None:
+def _report(job: Claimed, settlement: Settlement, *, cancelled: bool) -> None:
     if isinstance(settlement, Finish) and settlement.state is State.COMPLETED:
         return
     fields = {"job_id": job.id, "kind": job.kind, "queue": job.queue, "attempt": job.attempt}
-    if isinstance(settlement, Bury):
+    if cancelled and isinstance(settlement, Requeue) and (failure := settlement.failure):
+        log_event(
+            logger, logging.WARNING, "job_cancelled",
+            f"job {job.id} failed, and is not tried again, for somebody has cancelled it: "
+            f"{failure.message}",
+            error_type=failure.error_type, **fields,
+        )  # fmt: skip
+    elif isinstance(settlement, Bury):
         log_event(
             logger, logging.ERROR, "job_buried",
             f"job {job.id} was buried ({settlement.reason}): {settlement.failure.message}",
@@ -241,5 +248,5 @@ def _report(job: Claimed, settlement: Settlement) -> None:
         )  # fmt: skip
     else:
         given_up = "job_snoozed" if _verb(settlement) == "snooze" else "job_released"
-        ended = "job_cancelled" if isinstance(settlement, Finish) else given_up
+        ended = "job_cancelled" if cancelled or isinstance(settlement, Finish) else given_up
         log_event(logger, logging.DEBUG, ended, f"job {job.id}: {ended[4:]}", **fields)

@@ -42,6 +42,8 @@ class Claimed(NamedTuple):
     """Its own rules for retries, as JSON; None for those of its kind."""
     rank: int
     """Of two jobs that a worker holds the one of higher rank starts first."""
+    worker: str
+    """Who took it."""
     queue_timeout: int | None = None
     """Microseconds; None where the queue's policy has none."""
 
@@ -50,15 +52,15 @@ class Claimed(NamedTuple):
         """The right to settle this attempt."""
         if self.claim is None or self.attempt is None:
             raise ValueError(f"job {self.id} was blocked, not claimed")
-        return Claim(self.id, self.claim, self.attempt, self.max_attempts)
+        return Claim(self.id, self.claim, self.worker, self.attempt, self.max_attempts)
 
 
 Key = tuple[int, int | None]
-"""A job's id and the number of its claim."""
+"""A job's id and the number of its claim: what tells the claims of one worker apart."""
 
 
 def key_of(job: Claimed) -> Key:
-    """Return what tells this attempt from every other."""
+    """Return what tells this attempt from every other of its worker."""
     return (job.id, job.claim)
 
 
@@ -201,7 +203,8 @@ def job_claim(
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
     limits = {queue: policy.limit for queue, policy in front.policies.items()}
     jobs = [
-        Claimed._make((*row, rank[turn], limits[turn.queue])) for row, turn in _in_turn(rows, turns)
+        Claimed._make((*row, rank[turn], worker, limits[turn.queue]))
+        for row, turn in _in_turn(rows, turns)
     ]
     return Found(jobs, admitted, turns, owed, front.alike)
 

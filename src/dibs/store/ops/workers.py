@@ -59,15 +59,6 @@ class WorkerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescued:
-    """A job taken from a worker whose lease ran out."""
-
-    job_id: int
-    worker: str
-    settlement: Settlement
-
-
-@dataclass(frozen=True, slots=True)
 class CallOff:
     """A request to cancel a job that runs."""
 
@@ -189,24 +180,19 @@ def job_promote() -> Steps[list[str]]:
 
 
 @operation()
-def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
-    """Take running jobs from workers whose lease ran out, and say what became of each.
+def job_rescue(max_crashes: int) -> Steps[list[Settlement]]:
+    """Take running jobs from workers whose lease ran out, and return what became of each.
 
-    A job goes back to its place in the line; one whose workers died `max_crashes` times is
-    buried instead.
+    A job goes back to its place in the line; one that somebody asked to cancel ends instead, and
+    one whose workers died `max_crashes` times is buried.
     """
     yield Statement("worker_forget", {"grace": FORGET_AFTER})
     rows = yield Statement("job_stale", {"count": BATCH})
-    rescued = [
-        Rescued(
-            job_id, worker, _settlement(Claim(job_id, number, attempt, most), crashes, max_crashes)
-        )
-        for job_id, number, attempt, most, crashes, worker in rows
-    ]
-    if rescued:
-        moved = yield from job_settle([job.settlement for job in rescued]).steps()
-        rescued = [job for job in rescued if job.job_id in moved]
-    return rescued
+    if not rows:
+        return []
+    ends = [_settlement(Claim(*claim), crashes, max_crashes) for *claim, crashes in rows]
+    settled = yield from job_settle(ends).steps()
+    return [settled.became(end) for end in ends if end.claim.job_id in settled.moved]
 
 
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:

@@ -19,7 +19,7 @@ SELECT queue FROM ready;
 
 -- name: job_stale
 -- Up to :count running jobs of workers without a lease, locked.
--- Returns job_id, claim, attempt, max_attempts, crashes and worker.
+-- Returns job_id, claim, worker, attempt, max_attempts and crashes.
 -- OFFSET 0: looked up for each, where a join planned on empty tables would read every job.
 WITH stale AS MATERIALIZED (
     SELECT r.job_id, r.claim, r.attempt, r.worker FROM dibs_running AS r
@@ -28,7 +28,7 @@ WITH stale AS MATERIALIZED (
     )
     ORDER BY r.job_id LIMIT :count FOR UPDATE SKIP LOCKED
 )
-SELECT s.job_id, s.claim, s.attempt, j.max_attempts, j.crashes, s.worker
+SELECT s.job_id, s.claim, s.worker, s.attempt, j.max_attempts, j.crashes
 FROM stale AS s CROSS JOIN LATERAL (
     SELECT max_attempts, crashes FROM dibs_jobs WHERE id = s.job_id OFFSET 0
 ) AS j

@@ -32,7 +32,7 @@ SELECT MIN(due) - :now FROM dibs_scheduled;
 
 -- name: job_held
 -- The claims that a worker holds, by the database's word.
-SELECT r.job_id, r.claim, r.attempt, j.max_attempts
+SELECT r.job_id, r.claim, r.worker, r.attempt, j.max_attempts
 FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id WHERE r.worker = :worker;
 
 -- name: job_call_off

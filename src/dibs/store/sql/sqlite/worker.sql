@@ -15,8 +15,8 @@ SELECT queue FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:moved
 
 -- name: job_stale
 -- Up to :count running jobs of workers without a lease.
--- Returns job_id, claim, attempt, max_attempts, crashes and worker.
-SELECT r.job_id, r.claim, r.attempt, j.max_attempts, j.crashes, r.worker
+-- Returns job_id, claim, worker, attempt, max_attempts and crashes.
+SELECT r.job_id, r.claim, r.worker, r.attempt, j.max_attempts, j.crashes
 FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id
 WHERE NOT EXISTS (
     SELECT 1 FROM dibs_workers AS w WHERE w.id = r.worker AND w.expires_at >= :now
