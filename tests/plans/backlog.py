@@ -15,6 +15,7 @@ from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
 from dibs.model.queues import QueuePolicy, policy_to_json
+from dibs.model.retention import Retention
 from dibs.model.standing import Spot
 from dibs.model.unique import Unique
 from dibs.store import Store
@@ -105,6 +106,9 @@ PLACES = (
     "FROM dibs_jobs WHERE kind IN ('later', 'due')",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
+    # Whatever else its policy says, the order is strict, and so its lines are read.
+    "INSERT INTO dibs_queues (name, declared, updated_at) "
+    f"VALUES ('web', '{policy_to_json(QueuePolicy(timeout=60, retention=Retention(dead=60)))}', 0)",
 )
 FAR = 4_000_000_000_000_000
 """A moment in the year 2096, in microseconds."""

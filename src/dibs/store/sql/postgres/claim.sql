@@ -2,10 +2,11 @@
 
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
--- up to :count heads, of :kind alone where it is not NULL. Under strict order a queue's lines end
--- where :enough heads were found. A line in :marks is read behind it: what was claimed before
--- it stays in the index until a vacuum, and would be read again every time. Returns queue, priority,
--- the heads as JSON, the queue's policy, and the time.
+-- up to :count heads, of :kind alone where it is not NULL. Under strict order, which is that of a
+-- policy without aging and weights, a queue's lines end where :enough heads were found. A line in
+-- :marks is read behind it: what was claimed before it stays in the index until a vacuum, and would
+-- be read again every time. Returns queue, priority, the heads as JSON, the queue's policy, and the
+-- time.
 -- A loose index scan: from each line to the next one below it, which is the highest that stands
 -- above the next mark, or that mark's own line, empty or not. OFFSET 0: found once, where a
 -- sub-select that is pulled up would be found again by each who names it. Arrays become JSON at the
@@ -49,7 +50,10 @@ WITH RECURSIVE mark AS MATERIALIZED (
         ) AS heads OFFSET 0
     ) AS front
     WHERE next.priority IS NOT NULL
-        AND (line.found < :enough::bigint OR line.policy IS NOT NULL)
+        AND (
+            line.found < :enough::bigint
+            OR strpos(line.policy, '"aging"') > 0 OR strpos(line.policy, '"weights"') > 0
+        )
 )
 SELECT queue, priority, to_json(heads)::text, policy, :now FROM line WHERE heads <> '{}';
 

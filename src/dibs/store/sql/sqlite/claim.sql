@@ -3,9 +3,9 @@
 
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
--- up to :count heads, of :kind alone where it is not NULL. Under strict order a queue's lines end
--- where :enough heads were found. Returns queue, priority, the heads as JSON, the queue's policy,
--- and the time.
+-- up to :count heads, of :kind alone where it is not NULL. Under strict order, which is that of a
+-- policy without aging and weights, a queue's lines end where :enough heads were found. Returns
+-- queue, priority, the heads as JSON, the queue's policy, and the time.
 -- A loose index scan: from each line to the head of the next one below it.
 WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
     SELECT q.value, (SELECT policy FROM dibs_queues WHERE name = q.value), :highest + 1, '[]', 0
@@ -29,7 +29,8 @@ WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
         WHERE n.queue = line.queue AND n.priority < line.priority AND n.priority >= :lowest
         ORDER BY n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
     )
-    WHERE line.found + json_array_length(line.heads) < :enough OR line.policy IS NOT NULL
+    WHERE line.found + json_array_length(line.heads) < :enough
+        OR instr(line.policy, '"aging"') OR instr(line.policy, '"weights"')
 )
 SELECT queue, priority, heads, policy, :now FROM line WHERE heads <> '[]';
 
