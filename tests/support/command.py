@@ -148,8 +148,15 @@ class Folder:
 
     def run(self, *arguments: object, stdin: str = "", **env: str) -> Ended:
         """Run a command to its end."""
+        return self._run([*DIBS, *map(str, arguments)], stdin, env)
+
+    def python(self, *arguments: str) -> Ended:
+        """Run a program of one's own to its end."""
+        return self._run([sys.executable, *arguments], "", {})
+
+    def _run(self, command: list[str], stdin: str, env: dict[str, str]) -> Ended:
         ended = subprocess.run(
-            [*DIBS, *map(str, arguments)], cwd=self.path, env=self._env(env), input=stdin,
+            command, cwd=self.path, env=self._env(env), input=stdin,
             capture_output=True, text=True, timeout=WITHIN, check=False,
         )  # fmt: skip
         return Ended(ended.returncode, ended.stdout, ended.stderr)
