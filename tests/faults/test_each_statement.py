@@ -146,9 +146,12 @@ CASES |= {
     for name, sample in SAMPLED.items()
     if not sample.reads and sample.name not in CASED
 }
-IDLE = {"queue_reset", "worker_leave", "effect_keep", "effect_undo", "job_count"}
-"""Writes that find nothing here: nobody configured a queue or left a mark, `w` never left,
-and job 1 has not ended."""
+IDLE = {
+    "queue_reset", "queue_resume", "kind_resume", "worker_leave", "effect_keep", "effect_undo",
+    "job_count",
+}  # fmt: skip
+"""Writes that find nothing here: nobody configured or paused anything or left a mark, `w` never
+left, and job 1 has not ended."""
 DONE_BEFORE = (JobStateError, DuplicateJobError, ClaimLostError)
 """What an operation may say that was done already."""
 

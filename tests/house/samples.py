@@ -8,6 +8,7 @@ from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
+from dibs.model.pauses import NewPause
 from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
 from dibs.store.migrate import schema_migrate, schema_version
@@ -32,13 +33,16 @@ from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
+from dibs.store.ops.pauses import kind_get, kind_list, kind_pause, kind_resume, pause_list
 from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
 from dibs.store.ops.queues import (
     queue_configure,
     queue_declare,
     queue_get,
     queue_list,
+    queue_pause,
     queue_reset,
+    queue_resume,
 )
 from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.store.ops.stats import stats_count
@@ -61,6 +65,7 @@ CLAIM = Claim(1, 1, 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
 SERVING = Serving(("default",))
 ALL = DeadFilter()
+PAUSE = NewPause("the relay is down", "ann", None, 60_000_000)
 FREE, HELD, OVER, REFUSED = (
     Unique(key=key, on_conflict=answer).job_key("mail", "default", "{}")
     for key, answer in (
@@ -114,6 +119,13 @@ SAMPLES: list[Operation[Any]] = [
     queue_reset("mail"),
     queue_get("mail"),
     queue_list(),
+    queue_pause("mail", PAUSE),
+    queue_resume("mail"),
+    kind_pause("mail", PAUSE),
+    kind_resume("mail"),
+    kind_get("mail"),
+    kind_list(),
+    pause_list(),
     job_standing(1, 10),
     stats_count(),
     doctor_look(1),
@@ -159,7 +171,7 @@ CANNED: dict[str, list[Row]] = {
     "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
     "key_take": [(FREE.text,)],
     "job_stale": [(1, 1, 1, 5, 0, "w")],
-    "queue_configure": [QUEUE],
+    "pause_list": [("queue", "mail", 0, None, "ann", "the relay is down")],
     "queue_get": [QUEUE],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
     "schema_exists": [(1,)],

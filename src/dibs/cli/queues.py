@@ -1,4 +1,4 @@
-"""`dibs queues`: list the policies of queues, and change them while the system runs."""
+"""`dibs queues`: list the policies of queues, change them while the system runs, and pause."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from dibs.cli.failures import Misuse
 from dibs.cli.output import json_option, print_json, print_table, say
+from dibs.cli.pausing import check_end, pause_options, paused_in_words
 from dibs.cli.target import Target, app_option, url_option
 from dibs.cli.values import (
     Seconds,
@@ -26,7 +27,7 @@ from dibs.store.ops.queues import Queue
 
 @click.group()
 def queues() -> None:
-    """List the policies of queues, and change them."""
+    """List the policies of queues, change them, pause and resume queues."""
 
 
 @queues.command("list")
@@ -35,16 +36,16 @@ def queues() -> None:
 @json_option
 @click.pass_obj
 def list_queues(target: Target, as_json: bool) -> None:
-    """List the queues that have a policy; all others are strict."""
+    """List the queues that have a policy or are paused; all others are strict, and run."""
     with target.database() as app:
         found = app.queues.list()
     if as_json:
         print_json(found)
     elif found:
-        columns = ("queue", "policy", "set by", "instead of", "changed")
+        columns = ("queue", "policy", "set by", "instead of", "changed", "paused")
         print_table(columns, (_row(queue) for queue in found))
     else:
-        say("every queue is strict: no policy was declared or configured")
+        say("every queue is strict, and none is paused: no policy was declared or configured")
 
 
 def _row(queue: Queue) -> tuple[object, ...]:
@@ -52,7 +53,7 @@ def _row(queue: Queue) -> tuple[object, ...]:
     source, other = (
         ("configure", declared) if queue.configured else ("code" if declared else "", "")
     )
-    return (queue.name, str(queue.policy), source, other, queue.updated_at)
+    return (queue.name, str(queue.policy), source, other, queue.updated_at, queue.paused)
 
 
 @queues.command("configure")
@@ -141,8 +142,46 @@ def reset(target: Target, name: str, as_json: bool) -> None:
     _show(queue, as_json)
 
 
+@queues.command("pause")
+@app_option
+@url_option
+@click.argument("name", metavar="QUEUE")
+@pause_options
+@json_option
+@click.pass_obj
+def pause(target: Target, /, name: str, as_json: bool, **options: Any) -> None:
+    """Have no job of QUEUE start, on any worker; what runs goes on, and jobs can be stored.
+
+    Example: dibs queues pause mail --reason 'the relay is down' --by ann --for 3600
+    """
+    check_end(**options)
+    with target.database() as app:
+        queue = app.queues.pause(name, **options)
+    _show_pause(queue, as_json)
+
+
+@queues.command("resume")
+@app_option
+@url_option
+@click.argument("name", metavar="QUEUE")
+@json_option
+@click.pass_obj
+def resume(target: Target, name: str, as_json: bool) -> None:
+    """Let jobs of QUEUE start again."""
+    with target.database() as app:
+        queue = app.queues.resume(name)
+    _show_pause(queue, as_json)
+
+
 def _show(queue: Queue, as_json: bool) -> None:
     if as_json:
         print_json(queue)
     else:
         say(f"queue {queue.name}: {queue.policy}")
+
+
+def _show_pause(queue: Queue, as_json: bool) -> None:
+    if as_json:
+        print_json(queue)
+    else:
+        say(f"queue {queue.name}: {paused_in_words(queue.paused)}")

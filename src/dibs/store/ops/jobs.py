@@ -171,7 +171,7 @@ def _next_ids(
     else:
         names = (queue,)
     serving = Serving(names)
-    front = yield from read_front(serving, limit, limit, kind=kind)
+    front = yield from read_front(serving, limit, limit, kind=kind, paused=True)
     return [turn.job_id for turn in front.order(serving, Demand(limit), {})]
 
 
