@@ -26,7 +26,7 @@ from dibs.store.ops.dead import (
 )
 from dibs.store.ops.effects import effect_take, job_complete
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.jobs import job_cancel, job_reprioritize
+from dibs.store.ops.jobs import job_cancel, job_reprioritize, job_reschedule
 from dibs.store.ops.prune import traces_drop
 from dibs.store.ops.queues import queue_reset
 from dibs.store.ops.settle import job_settle
@@ -121,6 +121,8 @@ CASES: dict[str, Case] = {
     "job_cancel": lambda w: job_cancel(w.ready[0], "sold out"),
     "job_cancel, scheduled": lambda w: job_cancel(w.due[0], "sold out"),
     "job_reprioritize": lambda w: job_reprioritize(w.ready[0], 7),
+    "job_reschedule": lambda w: job_reschedule(w.ready[0], None, 60_000_000),
+    "job_reschedule, scheduled": lambda w: job_reschedule(w.due[0], None, 0),
     "job_rescue": lambda _: job_rescue(3),
     "job_rescue, burying": lambda _: job_rescue(1),
     "job_complete": lambda w: job_complete(w.held[0], "1"),

@@ -31,7 +31,14 @@ from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
-from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
+from dibs.store.ops.jobs import (
+    job_attempts,
+    job_cancel,
+    job_get,
+    job_list,
+    job_reprioritize,
+    job_reschedule,
+)
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
 from dibs.store.ops.pauses import kind_get, kind_list, kind_pause, kind_resume, pause_list
 from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
@@ -99,6 +106,7 @@ SAMPLES: list[Operation[Any]] = [
     *(job_cancel(job_id, "sold out") for job_id in (1, 2)),
     job_called_off("w"),
     job_reprioritize(1, 20),
+    job_reschedule(1, None, 10),
     dead_list(ALL, 10),
     dead_count(ALL),
     dead_get(1),
@@ -166,6 +174,7 @@ CANNED: dict[str, list[Row]] = {
     "job_enqueue": [(1, 0, 0, "ready")],
     "job_replace": [(1,)],
     "job_reprioritize": [(1,)],
+    "job_reschedule": [(1,)],
     "claim_held": [(1,)],
     "effect_get": [("1",)],
     "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],

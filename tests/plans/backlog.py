@@ -215,6 +215,12 @@ def statements(store: Store) -> dict[str, Statement]:
             f"job_reprioritize, {place}": Statement("job_reprioritize", {"id": id_, "priority": 7})
             for place, id_ in waiting.items()
         },
+        **{
+            f"job_reschedule, {place}": Statement(
+                "job_reschedule", {"id": id_, "scheduled_at": None, "delay": delay}
+            )
+            for (place, id_), delay in zip(waiting.items(), (FAR, 0, 0), strict=True)
+        },
         "jobs_load": Statement("jobs_load", {"ids": [job.id for job in ready[:COUNT]]}),
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),

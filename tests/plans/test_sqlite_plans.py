@@ -32,6 +32,7 @@ LABELS = (
     "job_call_off", "job_attempts",
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
+    "job_reschedule, ready", "job_reschedule, scheduled", "job_reschedule, blocked",
     "key_take", "key_holders", "key_expire", "key_release", "key_assign",
     "job_replace", "jobs_ahead", "queue_moved", "workers_busy", "watch_probe",
     "watch_probe, nothing",
