@@ -27,7 +27,7 @@ from dibs.store.ops.dead import (
 from dibs.store.ops.effects import effect_take, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_cancel, job_reprioritize, job_reschedule
-from dibs.store.ops.prune import traces_drop
+from dibs.store.ops.prune import history_drop, traces_drop
 from dibs.store.ops.queues import queue_reset
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_rescue
@@ -134,6 +134,7 @@ CASES: dict[str, Case] = {
     "dead_replay": lambda w: dead_replay(w.dead, None),
     "dead_replay_edited": lambda w: dead_replay_edited(w.dead[0], lambda _: Edit("{}", None, None)),
     "dead_purge": lambda w: dead_purge(w.dead, None),
+    "history_drop": lambda w: history_drop([w.ended]),
     "traces_drop": lambda _: traces_drop([NOBODY]),
 }
 """Operations for which the catalogue's samples would find nothing to do in this world."""

@@ -41,7 +41,17 @@ from dibs.store.ops.jobs import (
 )
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
 from dibs.store.ops.pauses import kind_get, kind_list, kind_pause, kind_resume, pause_list
-from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
+from dibs.store.ops.prune import (
+    Over,
+    counters_sum,
+    dead_crowd,
+    history_drop,
+    history_find,
+    key_prune,
+    prune_due,
+    traces_drop,
+    traces_find,
+)
 from dibs.store.ops.queues import (
     queue_configure,
     queue_declare,
@@ -118,6 +128,10 @@ SAMPLES: list[Operation[Any]] = [
     *(dead_replay_edited(3, lambda _, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
     dead_purge([1], None),
     prune_due(),
+    history_find(Over("default", State.COMPLETED, 0), 0),
+    history_drop([1]),
+    dead_crowd("default", 10),
+    counters_sum(),
     key_prune(),
     traces_find(0),
     traces_drop([1]),
@@ -159,10 +173,13 @@ OTHERS: dict[int, Row] = {
     3: (3, *WAITING[1:4], "dead", *WAITING[5:]),
 }
 """What is read of these jobs; all others wait."""
-QUEUE: Row = ("mail", None, None, "{}", 0)
+QUEUE: Row = ("mail", '{"retention": {"max_completed": 9}}', None, None, 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
-    "key_over": [(0,)],
+    "prune_over": [(0, 0)],
+    "history_oldest": [("mail", "completed", 0), ("mail", "cancelled", None)],
+    "history_find": [(1, 0)],
+    "counters_sum": [(1,)],
     "dead_count": [(0,)],
     "dead_get": [(1, "gave_up", 0, None, None)],
     "dead_latest": [(0, 0)],
@@ -182,6 +199,7 @@ CANNED: dict[str, list[Row]] = {
     "job_stale": [(1, 1, 1, 5, 0, "w")],
     "pause_list": [("queue", "mail", 0, None, "ann", "the relay is down")],
     "queue_get": [QUEUE],
+    "queue_list": [QUEUE],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dibs.cli.failures import Misuse
+from dibs.cli.keeping import keeping_options, retention_of
 from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.pausing import check_end, pause_options, paused_in_words
 from dibs.cli.target import Target, app_option, url_option
@@ -20,7 +21,6 @@ from dibs.cli.values import (
 )
 from dibs.model.aging import Aging
 from dibs.model.job import Priority
-from dibs.model.retention import Retention
 from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.store.ops.queues import Queue
 
@@ -92,15 +92,12 @@ def _row(queue: Queue) -> tuple[object, ...]:
     "--timeout", type=Seconds(SHORTEST_TIMEOUT), metavar="S",
     help="Seconds that an attempt may take, where neither job nor kind says. [default: no limit]",
 )  # fmt: skip
-@click.option(
-    "--keep-dead", type=Seconds(0.001), metavar="S",
-    help="Purge its dead letters after so many seconds.  [default: never]",
-)  # fmt: skip
+@keeping_options
 @json_option
 @click.pass_obj
 def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
-    keep_dead: float | None, timeout: float | None, as_json: bool, **steps: Any,
+    timeout: float | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Set the policy of QUEUE, all of it: what is not given is as without a policy.
 
@@ -109,16 +106,17 @@ def configure(
 
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
-    given = {option: value for option, value in steps.items() if value is not None}
-    if not (strict or aging or given or weights or timeout or keep_dead):
+    kept = retention_of(options)
+    given = {option: value for option, value in options.items() if value is not None}
+    if not (strict or aging or given or weights or timeout or kept):
         raise Misuse(
-            "which policy? give --strict, or --aging, --weight, --timeout, --keep-dead or several"
+            "which policy? give --strict, or --aging, --weight, --timeout, --keep-..., --max-... or "
+            "several"
         )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
     ages = Aging(**given) if aging or given else None
     shares = as_dict("--weight", weights)
-    kept = None if keep_dead is None else Retention(dead=keep_dead)
     with target.database() as app:
         queue = app.queues.configure(
             name, aging=ages, weights=shares, timeout=timeout, retention=kept

@@ -55,7 +55,8 @@ class Queues:
             weights: the share of each level. Default none: strictly by priority.
             timeout: seconds or timedelta that an attempt may take, where neither the job nor its
                 kind says. Default no limit.
-            retention: how long dead letters are kept. Default until somebody purges them.
+            retention: how long its ended jobs are kept, and how many. Default as `Retention()`
+                says: completed and cancelled ones for 7 days, dead letters until purged.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -88,8 +89,10 @@ class Queues:
                 all have work. Default none: strictly by priority.
             timeout: seconds or timedelta that an attempt may take, where neither the job nor its
                 kind says. Default no limit.
-            retention: how long its dead letters are kept before workers purge them, as in
-                `Retention(dead=timedelta(days=30))`. Default until somebody purges them.
+            retention: how long its ended jobs are kept before workers prune them, and how many,
+                as in `Retention(completed=3600, dead=timedelta(days=30))`. Default as
+                `Retention()` says: completed and cancelled ones for 7 days, dead letters until
+                purged.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.

@@ -14,3 +14,5 @@ CREATE TABLE dibs_pauses (
 
 -- Without the id: jobs that ended together share an entry.
 CREATE INDEX dibs_history_order ON dibs_history (queue, state, finished_at);
+-- Pruning takes the oldest rows, and looks for the oldest ones left.
+ALTER TABLE dibs_history_default SET (autovacuum_vacuum_scale_factor = 0.05);
