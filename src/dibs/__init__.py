@@ -27,12 +27,14 @@ from dibs.model.aging import Aging
 from dibs.model.backoff import Backoff
 from dibs.model.dead import DeadFilter, DeadLetter, DeadResult, Note, Refused
 from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
+from dibs.model.pauses import Pause
 from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
+from dibs.store.ops.pauses import Kind
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
 
@@ -63,9 +65,11 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "KeyInUseError",
+    "Kind",
     "Level",
     "MissingDependencyError",
     "Note",
+    "Pause",
     "Priority",
     "Queue",
     "QueuePolicy",

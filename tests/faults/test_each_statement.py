@@ -26,8 +26,8 @@ from dibs.store.ops.dead import (
 )
 from dibs.store.ops.effects import effect_take, job_complete
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.jobs import job_cancel, job_reprioritize
-from dibs.store.ops.prune import traces_drop
+from dibs.store.ops.jobs import job_cancel, job_reprioritize, job_reschedule
+from dibs.store.ops.prune import history_drop, traces_drop
 from dibs.store.ops.queues import queue_reset
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_rescue
@@ -121,6 +121,8 @@ CASES: dict[str, Case] = {
     "job_cancel": lambda w: job_cancel(w.ready[0], "sold out"),
     "job_cancel, scheduled": lambda w: job_cancel(w.due[0], "sold out"),
     "job_reprioritize": lambda w: job_reprioritize(w.ready[0], 7),
+    "job_reschedule": lambda w: job_reschedule(w.ready[0], None, 60_000_000),
+    "job_reschedule, scheduled": lambda w: job_reschedule(w.due[0], None, 0),
     "job_rescue": lambda _: job_rescue(3),
     "job_rescue, burying": lambda _: job_rescue(1),
     "job_complete": lambda w: job_complete(w.held[0], "1"),
@@ -132,6 +134,7 @@ CASES: dict[str, Case] = {
     "dead_replay": lambda w: dead_replay(w.dead, None),
     "dead_replay_edited": lambda w: dead_replay_edited(w.dead[0], lambda _: Edit("{}", None, None)),
     "dead_purge": lambda w: dead_purge(w.dead, None),
+    "history_drop": lambda w: history_drop([w.ended]),
     "traces_drop": lambda _: traces_drop([NOBODY]),
 }
 """Operations for which the catalogue's samples would find nothing to do in this world."""
@@ -146,9 +149,12 @@ CASES |= {
     for name, sample in SAMPLED.items()
     if not sample.reads and sample.name not in CASED
 }
-IDLE = {"queue_reset", "worker_leave", "effect_keep", "effect_undo", "job_count"}
-"""Writes that find nothing here: nobody configured a queue or left a mark, `w` never left,
-and job 1 has not ended."""
+IDLE = {
+    "queue_reset", "queue_resume", "kind_resume", "worker_leave", "effect_keep", "effect_undo",
+    "job_count",
+}  # fmt: skip
+"""Writes that find nothing here: nobody configured or paused anything or left a mark, `w` never
+left, and job 1 has not ended."""
 DONE_BEFORE = (JobStateError, DuplicateJobError, ClaimLostError)
 """What an operation may say that was done already."""
 

@@ -8,6 +8,7 @@ from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
+from dibs.model.pauses import NewPause
 from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
 from dibs.store.migrate import schema_migrate, schema_version
@@ -30,15 +31,35 @@ from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
-from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
+from dibs.store.ops.jobs import (
+    job_attempts,
+    job_cancel,
+    job_get,
+    job_list,
+    job_reprioritize,
+    job_reschedule,
+)
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
-from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
+from dibs.store.ops.pauses import kind_get, kind_list, kind_pause, kind_resume, pause_list
+from dibs.store.ops.prune import (
+    Over,
+    counters_sum,
+    dead_crowd,
+    history_drop,
+    history_find,
+    key_prune,
+    prune_due,
+    traces_drop,
+    traces_find,
+)
 from dibs.store.ops.queues import (
     queue_configure,
     queue_declare,
     queue_get,
     queue_list,
+    queue_pause,
     queue_reset,
+    queue_resume,
 )
 from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.store.ops.stats import stats_count
@@ -61,6 +82,7 @@ CLAIM = Claim(1, 1, "w", 1, 5)
 BOOM = Failed("ValueError", "boom", "traceback")
 SERVING = Serving(("default",))
 ALL = DeadFilter()
+PAUSE = NewPause("the relay is down", "ann", None, 60_000_000)
 FREE, HELD, OVER, REFUSED = (
     Unique(key=key, on_conflict=answer).job_key("mail", "default", "{}")
     for key, answer in (
@@ -94,6 +116,7 @@ SAMPLES: list[Operation[Any]] = [
     *(job_cancel(job_id, "sold out") for job_id in (1, 2)),
     job_called_off("w"),
     job_reprioritize(1, 20),
+    job_reschedule(1, None, 10),
     dead_list(ALL, 10),
     dead_count(ALL),
     dead_get(1),
@@ -105,6 +128,10 @@ SAMPLES: list[Operation[Any]] = [
     *(dead_replay_edited(3, lambda _, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
     dead_purge([1], None),
     prune_due(),
+    history_find(Over("default", State.COMPLETED, 0), 0),
+    history_drop([1]),
+    dead_crowd("default", 10),
+    counters_sum(),
     key_prune(),
     traces_find(0),
     traces_drop([1]),
@@ -114,6 +141,13 @@ SAMPLES: list[Operation[Any]] = [
     queue_reset("mail"),
     queue_get("mail"),
     queue_list(),
+    queue_pause("mail", PAUSE),
+    queue_resume("mail"),
+    kind_pause("mail", PAUSE),
+    kind_resume("mail"),
+    kind_get("mail"),
+    kind_list(),
+    pause_list(),
     job_standing(1, 10),
     stats_count(),
     doctor_look(1),
@@ -139,10 +173,13 @@ OTHERS: dict[int, Row] = {
     3: (3, *WAITING[1:4], "dead", *WAITING[5:]),
 }
 """What is read of these jobs; all others wait."""
-QUEUE: Row = ("mail", None, None, "{}", 0)
+QUEUE: Row = ("mail", '{"retention": {"max_completed": 9}}', None, None, 0)
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
-    "key_over": [(0,)],
+    "prune_over": [(0, 0)],
+    "history_oldest": [("mail", "completed", 0), ("mail", "cancelled", None)],
+    "history_find": [(1, 0)],
+    "counters_sum": [(1,)],
     "dead_count": [(0,)],
     "dead_get": [(1, "gave_up", 0, None, None)],
     "dead_latest": [(0, 0)],
@@ -154,13 +191,15 @@ CANNED: dict[str, list[Row]] = {
     "job_enqueue": [(1, 0, 0, "ready")],
     "job_replace": [(1,)],
     "job_reprioritize": [(1,)],
+    "job_reschedule": [(1,)],
     "claim_held": [(1,)],
     "effect_get": [("1",)],
     "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
     "key_take": [(FREE.text,)],
     "job_stale": [(1, 1, "w", 1, 5, 0)],
-    "queue_configure": [QUEUE],
+    "pause_list": [("queue", "mail", 0, None, "ann", "the relay is down")],
     "queue_get": [QUEUE],
+    "queue_list": [QUEUE],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],

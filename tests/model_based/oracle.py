@@ -34,6 +34,7 @@ class Oracle:
         self.workers: dict[str, WorkerEntry] = {}
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self.policies: dict[str, QueuePolicy] = {}
+        self.pauses: dict[tuple[str, str], int | None] = {}
         self.owed: dict[str, Owed] = {}
 
     def found(self, *states: State) -> list[Entry]:
@@ -118,6 +119,32 @@ class Oracle:
         entry.priority = priority
         return entry
 
+    def reschedule(self, job_id: int, at: int) -> Entry | None:
+        """Give a waiting job another time; return nothing for another."""
+        entry = self.jobs[job_id]
+        if entry.state not in WAITING:
+            return None
+        entry.scheduled_at = at
+        if at > self.now:
+            entry.state, entry.reason = State.SCHEDULED, None
+        elif entry.state is not State.BLOCKED:
+            entry.state = State.READY
+        return entry
+
+    # --- Pauses ----------------------------------------------------------------------------
+
+    def pause(self, what: str, name: str, until: int | None) -> None:
+        """Pause a queue or a kind."""
+        self.pauses[what, name] = until
+
+    def paused(self, what: str) -> set[str]:
+        """Return the names of the queues or kinds that are paused now."""
+        return {
+            name
+            for (which, name), until in self.pauses.items()
+            if which == what and (until is None or until > self.now)
+        }
+
     # --- Running ---------------------------------------------------------------------------
 
     def claim(
@@ -129,16 +156,18 @@ class Oracle:
         admit: bool,
     ) -> tuple[list[Entry], list[int], int]:
         """Take the next ready jobs; return them, their ranks, and how many blocked came back."""
-        blocked = [e for e in self.found(State.BLOCKED) if e.kind in kinds]
+        known = set(kinds) - self.paused("kind")
+        blocked = [e for e in self.found(State.BLOCKED) if e.kind in known]
         admitted = [e for e in blocked if serving.serves(e.queue, e.priority)] if admit else []
         for entry in admitted[: demand.count]:
             entry.state, entry.reason = State.READY, None
-        waiting = [e.waiting for e in self.found(State.READY)]
+        paused = self.paused("queue")
+        waiting = [e.waiting for e in self.found(State.READY) if e.queue not in paused]
         owed = self.owed.setdefault(worker, {})
         turns = next_jobs(waiting, serving, demand, self.policies, self.now, owed)
         taken = [self.jobs[turn.id] for turn in turns]
         for entry in taken:
-            if entry.kind in kinds:
+            if entry.kind in known:
                 entry.state, entry.worker, entry.started_at = State.RUNNING, worker, self.now
                 entry.number += 1
                 entry.attempt += 1

@@ -9,7 +9,6 @@ from typing import Literal
 import psycopg
 
 from dibs.model.aging import Aging
-from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
@@ -20,7 +19,6 @@ from dibs.model.standing import Spot
 from dibs.model.unique import Unique
 from dibs.store import Store
 from dibs.store.ops.claim import job_claim, line_fronts
-from dibs.store.ops.dead import BEGIN, dead_find, dead_list, dead_purge, dead_replay, dead_review
 from dibs.store.ops.enqueue import COLUMNS, job_enqueue, row_of
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.keys import job_enqueue_keyed
@@ -34,10 +32,18 @@ from dibs.store.ops.workers import (
     watch_probe,
     worker_beat,
 )
-from dibs.store.statement import Operation, Row, Rows, Statement, Steps
+from dibs.store.statement import Operation, Rows, Statement
+from tests.plans.ended import (
+    BEHIND,
+    COUNT,
+    FAR,
+    LATELY,
+    dead_letters,
+    first,
+    pruning,
+    rows_of,
+)
 
-COUNT = 100
-"""Jobs per statement."""
 RUNNING = 400
 """Jobs that run meanwhile."""
 PROMOTED = 1000
@@ -87,6 +93,11 @@ FINISHED = (
     + " SELECT 10000000 + i, 'send', 'mail', 0, 'completed', '{{}}', 5, 1, 0, 0, 0, 0, i, 'w' "
     "FROM n"
 )
+COUNTED = (
+    "INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run) "
+    + NUMBERS
+    + " SELECT i, 'w', 'mail', 'send', 0, 'completed', 1, 0, 0 FROM n"
+)
 PLACES = (
     "INSERT INTO dibs_scheduled (due, job_id) "
     "SELECT scheduled_at, id FROM dibs_jobs WHERE kind IN ('later', 'due')",
@@ -110,10 +121,6 @@ PLACES = (
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('web', '{policy_to_json(QueuePolicy(timeout=60, retention=Retention(dead=60)))}', 0)",
 )
-FAR = 4_000_000_000_000_000
-"""A moment in the year 2096, in microseconds."""
-BEHIND = 400
-"""A moment at which so many jobs of queue web had been enqueued."""
 
 
 def empty(admin: psycopg.Connection[tuple[str, ...]]) -> None:
@@ -139,12 +146,9 @@ def fill(execute: Callable[[str], object], sizes: Sizes) -> None:
     ):
         execute(JOBS.format(kind=kind, queue=queue, priority=priority, at=at, count=count))
     execute(FINISHED.format(count=sizes.finished))
+    execute(COUNTED.format(count=sizes.blocked))
     for place in PLACES:
         execute(place)
-
-
-def first(operation: Operation[object]) -> Statement:
-    return next(operation.steps())
 
 
 def statements(store: Store) -> dict[str, Statement]:
@@ -219,38 +223,27 @@ def statements(store: Store) -> dict[str, Statement]:
             f"job_reprioritize, {place}": Statement("job_reprioritize", {"id": id_, "priority": 7})
             for place, id_ in waiting.items()
         },
+        **{
+            f"job_reschedule, {place}": Statement(
+                "job_reschedule", {"id": id_, "scheduled_at": None, "delay": delay}
+            )
+            for (place, id_), delay in zip(waiting.items(), (FAR, 0, 0), strict=True)
+        },
         "jobs_load": Statement("jobs_load", {"ids": [job.id for job in ready[:COUNT]]}),
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
         **dead_letters(store),
+        **pruning(store),
         "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
         ),
-        "queue_moved": Statement("queue_moved", {"queue": "mail", "since": 0}),
+        "queue_moved": Statement("queue_moved", {"queue": "mail", "since": LATELY}),
         "workers_busy": Statement("workers_busy", {}),
         "watch_probe": first(watch_probe(Serving(("mail", "web")))),
         "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
-    }
-
-
-def dead_letters(store: Store) -> dict[str, Statement]:
-    """Return the statements for dead letters; those that change some are for the oldest ones."""
-    find = first(dead_find(DeadFilter(), BEGIN, FAR))
-    find = Statement("dead_find", {**find.params, "count": COUNT})
-    ids = [row[1] for row in store.run(Operation("look", lambda: _rows_of(find)))]
-    return {
-        "dead_page": first(dead_list(DeadFilter(), COUNT)),
-        "dead_find": find,
-        "dead_notes": Statement("dead_notes", {"ids": ids}),
-        "dead_review": first(dead_review(ids, FAR, reviewed=True, author=None, note="seen")),
-        "dead_replay": first(dead_replay(ids, FAR, gap=1)),
-        "dead_holders": Statement("dead_holders", {"ids": ids, "until": FAR}),
-        "dead_purge": first(dead_purge(ids, FAR)),
-        "traces_find": Statement("traces_find", {"after": 0, "count": COUNT}),
-        "key_over": Statement("key_over", {}),
     }
 
 
@@ -277,12 +270,7 @@ def taking(store: Store, claim: Operation[object]) -> Statement:
     """Return the statement that follows on what is at the front now."""
     steps = claim.steps()
     look = next(steps)
-    rows = store.run(Operation("look", lambda: _rows_of(look)))
-    return steps.send(rows)
-
-
-def _rows_of(statement: Statement) -> Steps[list[Row]]:
-    return (yield statement)
+    return steps.send(rows_of(store, look))
 
 
 def _second(operation: Operation[object]) -> Statement:

@@ -31,11 +31,13 @@ WORKERS = (
     "job_enqueue", *LINES, *CLAIMS, "job_admit", "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
     "job_attempts",
-    "dead_find", "dead_purge", "traces_find", "key_over",
+    "dead_find", "dead_purge", "history_oldest", "history_beyond", "history_find", "history_drop",
+    "dead_crowd", "counters_sum", "traces_find", "prune_over",
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
+    "job_reschedule, ready", "job_reschedule, scheduled", "job_reschedule, blocked",
     "job_call_off", "jobs_ahead", "workers_busy",
     "key_take", "key_holders", "key_expire", "key_release", "key_assign", "job_replace",
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
@@ -47,7 +49,7 @@ CASES = [
 ]
 OF_RUNNING = ("job_stale", "job_held", "workers_busy")
 """Statements that look at every job that runs."""
-SMALL = {"dibs_running", "dibs_workers", "dibs_queues"}
+SMALL = {"dibs_running", "dibs_workers", "dibs_queues", "dibs_pauses"}
 """Tables that are bounded by the queues and by what the workers can run, not by the backlog."""
 
 Plans = dict[tuple[Role, str, str], dict[str, Any]]
@@ -114,7 +116,7 @@ class TestEveryStatement:
         # A job that is replaced leaves its place, and enters one anew.
         many = {"job_promote": PROMOTED, "job_replace": 2 * COUNT}
         many |= dict.fromkeys(OF_RUNNING, RUNNING)
-        one = ("job_cancel", "job_reprioritize", "job_due", "job_attempts")
+        one = ("job_cancel", "job_reprioritize", "job_reschedule", "job_due", "job_attempts")
         rows = 1 if label.startswith(one) else many.get(label, COUNT)
         most = 50 + 15 * rows
         if label in LINES:  # to find a line costs more than to read its heads

@@ -36,6 +36,8 @@ class World:
     due: list[int] = field(default_factory=list)
     """Scheduled, and to be promoted."""
     dead: list[int] = field(default_factory=list)
+    ended: int = 0
+    """A job that is completed."""
 
     def __post_init__(self) -> None:
         self.app = Dibs(self.url, clock=lambda: self.now)
@@ -55,7 +57,7 @@ class World:
                 ]
             )
         )
-        self.dead = [second.job_id]
+        self.dead, self.ended = [second.job_id], first.job_id
         self._enqueue(strange, 2)
         self._claim("w", 2)  # blocks them
         key = {"idempotency_key": "over before long", "idempotency_period": 10}
@@ -66,6 +68,8 @@ class World:
             self.ready += self._enqueue(mail, 2, priority=priority)
         insert = "INSERT INTO dibs_notes (job_id, written_at, note) VALUES"
         query(self.url, f"{insert} ({NOBODY}, 0, 'seen')")
+        long_ago = "(1, 'w', 'default', 'mail', 0, 'completed', 1, 0, 0)"
+        query(self.url, f"INSERT INTO dibs_counters VALUES {long_ago}")
         self.now += timedelta(seconds=60)
         self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
         self.now += timedelta(seconds=1)

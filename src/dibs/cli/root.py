@@ -19,10 +19,11 @@ from dibs.cli.target import Target, app_option, url_option
 COMMANDS = {
     "worker": ("dibs.cli.worker:worker", "Run jobs until told to stop."),
     "enqueue": ("dibs.cli.enqueue:enqueue", "Store a job."),
-    "jobs": ("dibs.cli.jobs:jobs", "List, show and cancel jobs."),
+    "jobs": ("dibs.cli.jobs:jobs", "List, show, cancel, reprioritize and reschedule jobs."),
     "dead": ("dibs.cli.dead:dead", "List, review, replay and purge dead letters."),
     "explain": ("dibs.cli.explain:explain", "Say why a job is not running."),
-    "queues": ("dibs.cli.queues:queues", "List the policies of queues, and change them."),
+    "queues": ("dibs.cli.queues:queues", "List the policies of queues, change them, pause."),
+    "kinds": ("dibs.cli.kinds:kinds", "List the kinds that are paused, pause and resume them."),
     "stats": ("dibs.cli.database:stats", "Show how many jobs stand where."),
     "doctor": ("dibs.cli.doctor:doctor", "Look the database and its workers over."),
     "migrate": ("dibs.cli.database:migrate", "Create or upgrade the tables."),

@@ -54,14 +54,20 @@ class Seconds(click.FloatRange):
 
 
 NEVER = "never"
+FOR_EVER = "ever"
 
 
-class SecondsOrNever(Seconds):
-    """A length of time in seconds, or the word never."""
+class SecondsOr(Seconds):
+    """A length of time in seconds, or a word."""
+
+    def __init__(self, word: str, at_least: float = 0) -> None:
+        """Accept `word`, and finite numbers from `at_least`."""
+        super().__init__(at_least)
+        self._word = word
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return it as a float, or the word as it is."""
-        return value if value == NEVER else super().convert(value, param, ctx)
+        return value if value == self._word else super().convert(value, param, ctx)
 
 
 DIGITS = 18

@@ -12,6 +12,7 @@ from dibs.client.enqueueing import checked, enqueue_many, enqueue_one
 from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
+from dibs.client.kinds import Kinds
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
 from dibs.client.settings import Settings
@@ -42,6 +43,7 @@ class Client:
         self.jobs = Jobs(self)
         self.dead = Dead(self)
         self.queues = Queues(self)
+        self.kinds = Kinds(self)
 
     @property
     def _runner(self) -> Runner:

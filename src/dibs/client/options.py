@@ -85,7 +85,7 @@ class Options:
             changes["max_attempts"] = check_max_attempts(overrides["max_attempts"])
         if "timeout" in overrides:
             changes["timeout"] = _timeout(overrides["timeout"])
-        changes |= unique_changes(self, overrides) | _time(overrides)
+        changes |= unique_changes(self, overrides) | start_of(overrides)
         changed = replace(self, **changes)  # type: ignore[arg-type]
         if changed.debounced and overrides.keys() & {"delay", "scheduled_at"}:
             raise InvalidJobError(
@@ -115,7 +115,12 @@ class Options:
         return None if key is None else idempotency(key, kind, self.idempotency_period)
 
 
-def _time(overrides: Overrides) -> dict[str, object]:
+def start_of(overrides: Overrides) -> dict[str, int | None]:
+    """Return `delay` and `scheduled_at` in microseconds, if one of them is given.
+
+    Raises:
+        InvalidJobError: both are, a naive datetime, or no length of time.
+    """
     if "delay" in overrides and "scheduled_at" in overrides:
         raise InvalidJobError("delay and scheduled_at are given both; give one of them")
     if "delay" in overrides:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from dibs.explain.words import told
 from dibs.model.job import WAITING, Job, State
+from dibs.model.pauses import Pause
 from dibs.model.slots import Slots
 from dibs.model.standing import Pace, pace_of, share_of, start_after, within
 from dibs.model.times import from_micros
@@ -45,6 +46,8 @@ class Explanation:
     """Why it is not running, in a word for programs."""
     obstacle: Verdict | None
     """Why nobody would start it as things are, also while its time has not come."""
+    pause: Pause | None
+    """That of its queue or kind, where this is the obstacle."""
     due_in: timedelta | None
     """How long until it may start; negative when it is overdue. None unless it is scheduled."""
     waited: timedelta | None
@@ -91,7 +94,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
     due_in = job.scheduled_at - at if job.state is State.SCHEDULED else None
     due = due_in is None or due_in <= timedelta(0)
     candidates = [_candidate(worker, found) for worker in found.workers]
-    obstacle = obstacle_of([one.obstacle for one in candidates]) if waits else None
+    obstacle, pause = _obstacle(found, candidates) if waits else (None, None)
     ahead, ahead_in_line, more = _ahead(found, most)
     share = share_of(job.priority, found.policy, found.priorities) if waits else None
     able = [one for one in candidates if one.obstacle is None]
@@ -108,6 +111,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
         job=job,
         verdict=verdict,
         obstacle=obstacle,
+        pause=pause,
         due_in=due_in,
         waited=max(at - job.scheduled_at, timedelta(0)) if waits and due else None,
         ahead=ahead,
@@ -118,6 +122,19 @@ def _explanation(found: Standing, most: int) -> Explanation:
         starts_in=_starts_in(found, able, verdict, ahead, share),
         candidates=candidates,
     )
+
+
+def _obstacle(
+    found: Standing, candidates: Iterable[Candidate]
+) -> tuple[Verdict | None, Pause | None]:
+    """Return why nobody would start the job, and the pause where it is one."""
+    for verdict, pause in (
+        (Verdict.QUEUE_PAUSED, found.queue_paused), (Verdict.KIND_PAUSED, found.kind_paused)
+    ):  # fmt: skip
+        # A pause that is over before the job may start is not in its way.
+        if pause is not None and (pause.until is None or pause.until > found.job.scheduled_at):
+            return verdict, pause
+    return obstacle_of([one.obstacle for one in candidates]), None
 
 
 def _candidate(worker: WorkerRecord, found: Standing) -> Candidate:

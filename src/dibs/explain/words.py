@@ -88,7 +88,7 @@ def _waits(this: Explanation) -> str:
     if this.job.state is State.BLOCKED:
         return (
             f"is blocked ({this.job.reason}): a worker that took it from its line did not know its "
-            f"kind. It could have started {since}."
+            f"kind, or its kind was paused. It could have started {since}."
         )
     return f"is ready: it has been waiting for a worker {since}."
 
@@ -120,6 +120,16 @@ def _verdict(this: Explanation) -> Iterator[str]:
 
 def _obstacle(this: Explanation, obstacle: Verdict) -> str:
     start = f"dibs --app module:attribute worker --queue {quote(this.job.queue)}"
+    if this.pause is not None:
+        what, name = (
+            ("queues", this.job.queue)
+            if obstacle is Verdict.QUEUE_PAUSED
+            else ("kinds", this.job.kind)
+        )
+        return (
+            f"{what[:-1].capitalize()} {name} has been paused {_line(str(this.pause))}. "
+            f"Resume it: dibs {what} resume {quote(name)}"
+        )
     alive = many(len(this.candidates), "worker")
     alive += " is alive" if len(this.candidates) == 1 else " are alive"
     if obstacle is Verdict.NO_WORKERS:
@@ -263,10 +273,13 @@ def _moment(moment: datetime) -> str:
 
 
 def _because(text: str | None) -> str:
-    if not text or not text.strip():
-        return ""
+    return f": {_line(text)}" if text and text.strip() else ""
+
+
+def _line(text: str) -> str:
+    """Return a text in one line that is not too long, to be followed by a full stop."""
     line = " ".join(text.split()).rstrip(".")
-    return f": {line if len(line) <= LONGEST else line[:LONGEST] + '…'}"
+    return line if len(line) <= LONGEST else line[:LONGEST] + "…"
 
 
 def many(count: int, what: str) -> str:

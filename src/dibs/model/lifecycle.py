@@ -9,10 +9,11 @@
      release, rescue (back to ready) ─┘ │ └──── cancel ────► cancelled ◄── cancel ── waiting
                                         └────── bury ──────► dead ── replay ──► ready, scheduled
 
-Waiting is scheduled, blocked or ready. Only the holder of a job's valid claim moves a running
-job, with one exception: rescue, which takes the jobs of workers whose lease has run out. Ended
-jobs never change, but for the dead, which a replay brings back. What a running job's outcome
-leads to is decided here, without I/O; the store carries it out, guarded by the claim.
+Waiting is scheduled, blocked or ready; rescheduling moves a job between these. Only the holder of
+a job's valid claim moves a running job, with one exception: rescue, which takes the jobs of workers
+whose lease has run out. Ended jobs never change, but for the dead, which a replay brings back. What
+a running job's outcome leads to is decided here, without I/O; the store carries it out, guarded by
+the claim.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
     "release": (frozenset({State.RUNNING}), frozenset({State.READY})),
     "rescue": (frozenset({State.RUNNING}), frozenset({State.READY, State.DEAD})),
     "bury": (frozenset({State.RUNNING}), frozenset({State.DEAD})),
+    "reschedule": (WAITING, WAITING),
     "replay": (frozenset({State.DEAD}), frozenset({State.READY, State.SCHEDULED})),
     "cancel": (WAITING | {State.RUNNING}, frozenset({State.CANCELLED})),
 }

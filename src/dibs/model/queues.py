@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
 from dibs.model.job import check_priority
-from dibs.model.retention import Retention
+from dibs.model.retention import DEFAULT, Retention, retention_to_value
 from dibs.model.shares import check_weight
 from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.model.times import SECOND, Duration, duration, in_seconds
@@ -52,7 +52,7 @@ class QueuePolicy:
     """Seconds or timedelta that an attempt may take, where neither job nor kind says. Default no
     limit."""
     retention: Retention | None = None
-    """How long its ended jobs are kept. Default until somebody purges them."""
+    """How long its ended jobs are kept, and how many. Default as `Retention()` says."""
 
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""
@@ -115,6 +115,11 @@ class QueuePolicy:
         return None if self.timeout is None else duration(self.timeout, "timeout")
 
     @property
+    def kept(self) -> Retention:
+        """What holds for its ended jobs."""
+        return self.retention or DEFAULT
+
+    @property
     def strict(self) -> bool:
         """Whether nothing but the priority counts."""
         return self.aging is None and not self.weights
@@ -150,8 +155,8 @@ def policy_to_json(policy: QueuePolicy) -> str:
         value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
     if policy.limit is not None:
         value["timeout"] = policy.limit / SECOND
-    if policy.retention is not None and (kept := policy.retention.dead_micros) is not None:
-        value["retention"] = {"dead": kept / SECOND}
+    if kept := retention_to_value(policy.kept):
+        value["retention"] = kept
     return json.dumps(value)
 
 

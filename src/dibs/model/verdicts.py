@@ -14,6 +14,10 @@ class Verdict(StrEnum):
 
     NOT_DUE = "not_due"
     """Its time has not come."""
+    QUEUE_PAUSED = "queue_paused"
+    """Somebody paused its queue."""
+    KIND_PAUSED = "kind_paused"
+    """Somebody paused its kind."""
     NO_WORKERS = "no_workers"
     """No worker is alive."""
     QUEUE_UNSERVED = "queue_unserved"

@@ -102,6 +102,11 @@ class Fetcher(Service):
         self._nudged = True
         self.poke()
 
+    def resumed(self) -> None:
+        """Look at once, also for blocked jobs: a queue or a kind is paused no more."""
+        self._admitted = float("-inf")
+        self.nudge()
+
     def ask(self) -> asyncio.Future[bool]:
         """Have a claim that starts from now on tell whether nothing was held and none found.
 
@@ -175,7 +180,8 @@ class Fetcher(Service):
         if jobs:
             self._dispatcher.add(jobs)
         if len(jobs) < len(found):
-            self._report(Counter((job.kind, job.queue) for job in found if job.claim is None), now)
+            left = (job for job in found if job.claim is None and job.kind not in self._kinds)
+            self._report(Counter((job.kind, job.queue) for job in left), now)
 
     def _report(self, blocked: Counter[tuple[str, str]], now: float) -> None:
         for (kind, queue), count in blocked.items():

@@ -10,6 +10,7 @@ from dibs.client.client import Client
 from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.cancels import Cancels
+from dibs.services.pauses import Pauses
 from dibs.services.promote import Promote
 from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
@@ -72,6 +73,7 @@ def make_pipeline(
         Rescue(store, settings, fetcher.nudge),
         Stalls(store, serving, settings),
         Cancels(store, worker, lambda: not dispatcher.idle, dispatcher.call_off),
+        Pauses(store, fetcher.resumed),
         Prune(store),
         _recycling(options, dispatcher, recycle),
     )

@@ -29,7 +29,8 @@ class Claimed(NamedTuple):
     args: str
     """JSON text."""
     claim: int | None
-    """None where the worker doesn't know the kind: the job is blocked, and not the worker's."""
+    """None where the worker doesn't know the kind, or the kind is paused: the job is blocked, and
+    not the worker's."""
     attempt: int | None
     max_attempts: int
     crashes: int
@@ -130,6 +131,7 @@ def read_front(
     marks: Sequence[Mark] = (),
     kind: str | None = None,
     *,
+    paused: bool = False,
     alone: bool = False,
 ) -> Generator[Statement, RowList, Front]:
     """Read the lines that `serving` covers.
@@ -140,14 +142,12 @@ def read_front(
         enough: where order is strict, leave out the lines behind so many heads.
         marks: where to start in a line. Default at its front.
         kind: see only jobs of this kind. Default all.
+        paused: read the lines of queues that are paused too.
         alone: no transaction is needed.
     """
     table = Rows(Mark._fields, marks)
-    rows = yield Statement(
-        "queue_lines",
-        {**lines_of(serving), "count": count, "enough": enough, "marks": table, "kind": kind},
-        alone,
-    )
+    read = {"count": count, "enough": enough, "marks": table, "kind": kind, "paused": int(paused)}
+    rows = yield Statement("queue_lines", {**lines_of(serving), **read}, alone)
     lines = [Line(row[0], row[1], json.loads(row[2])) for row in rows]
     policies = {row[0]: policy_from_json(row[3]) for row in rows}
     return Front(lines, policies, rows[0][4] if rows else 0)
@@ -167,8 +167,9 @@ def job_claim(
 ) -> Steps[Found]:
     """Take as many ready jobs as `demand` says for `worker`, in the order of the policies.
 
-    Jobs of kinds other than `kinds` are blocked, so that they hold up nobody, until a worker
-    that knows their kind admits them; they are returned without a claim.
+    Jobs of kinds other than `kinds`, and of kinds that are paused, are blocked, so that they hold
+    up nobody, until a worker that knows their kind admits them; they are returned without a claim.
+    Of queues that are paused no job is taken.
 
     Args:
         worker: who will run them.
@@ -179,7 +180,8 @@ def job_claim(
         marks: where to start in a line. Default at its front.
         heads: how many of each line to look at first; more where these are not enough. Default
             as many as are wanted.
-        admit: first make blocked jobs of `kinds` ready again, in the same transaction.
+        admit: first make blocked jobs of `kinds` that are not paused ready again, in the same
+            transaction.
     """
     known = list(dict.fromkeys(kinds))
     admitted = 0
@@ -210,9 +212,9 @@ def job_claim(
 
 
 @operation(reads=True)
-def line_fronts(serving: Serving) -> Steps[Front]:
-    """Return every line of `serving` with its first job."""
-    return (yield from read_front(serving, 1, ALL, alone=True))
+def line_fronts(serving: Serving, *, paused: bool = False) -> Steps[Front]:
+    """Return every line of `serving` with its first job; of paused queues where `paused` is set."""
+    return (yield from read_front(serving, 1, ALL, paused=paused, alone=True))
 
 
 def _next_turns(

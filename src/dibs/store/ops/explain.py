@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 from dibs.model.job import WAITING, Job, State
 from dibs.model.lines import Serving
+from dibs.model.pauses import Pause
 from dibs.model.queues import STRICT, QueuePolicy
 from dibs.model.standing import Spot, bounds, window_start, within
 from dibs.model.times import to_micros
 from dibs.model.verdicts import obstacle_at
 from dibs.store.ops.claim import line_fronts
 from dibs.store.ops.jobs import job_get
+from dibs.store.ops.pauses import read_pause
 from dibs.store.ops.queues import queue_get
 from dibs.store.ops.workers import WorkerRecord, worker_list
 from dibs.store.statement import Rows, Statement, Steps, operation
@@ -30,6 +32,8 @@ class Standing:
     """Workers that hold jobs without a lease."""
     policy: QueuePolicy = STRICT
     """Of its queue."""
+    queue_paused: Pause | None = None
+    kind_paused: Pause | None = None
     moved: list[tuple[int, int, int]] = field(default_factory=list)
     """Per priority of its queue: ended attempts, and the minute of the first of them."""
     priorities: list[int] = field(default_factory=list)
@@ -62,8 +66,9 @@ def job_standing(job_id: int, most: int) -> Steps[Standing]:
     if job.state is State.RUNNING:
         return Standing(now, job, workers, held, lost)
     queue = yield from queue_get(job.queue).steps()
+    kind_paused = yield from read_pause("kind", job.kind)
     moved = yield Statement("queue_moved", {"queue": job.queue, "since": window_start(now)})
-    front = yield from line_fronts(Serving((job.queue,))).steps()
+    front = yield from line_fronts(Serving((job.queue,)), paused=True).steps()
     able = [one for one in workers if not obstacle_at(one, job.queue, job.kind, job.priority)]
     priorities = within((line.priority for line in front.lines), able)
     ahead = None
@@ -73,6 +78,6 @@ def job_standing(job_id: int, most: int) -> Steps[Standing]:
         counted = {"queue": job.queue, "bounds": table, "most": most + 1}
         ahead = {row[0]: row[1] for row in (yield Statement("jobs_ahead", counted))}
     return Standing(
-        now, job, workers, held, lost, queue.policy, [(row[0], row[1], row[2]) for row in moved],
-        priorities, ahead,
+        now, job, workers, held, lost, queue.policy, queue.paused, kind_paused,
+        [(row[0], row[1], row[2]) for row in moved], priorities, ahead,
     )  # fmt: skip

@@ -171,7 +171,7 @@ def _next_ids(
     else:
         names = (queue,)
     serving = Serving(names)
-    front = yield from read_front(serving, limit, limit, kind=kind)
+    front = yield from read_front(serving, limit, limit, kind=kind, paused=True)
     return [turn.job_id for turn in front.order(serving, Demand(limit), {})]
 
 
@@ -216,3 +216,21 @@ def job_reprioritize(job_id: int, priority: int) -> Steps[Job]:
     statement = Statement("job_reprioritize", {"id": job_id, "priority": priority})
     by_state = dict.fromkeys(WAITING, statement)
     return (yield from _change(job_id, "reprioritize", by_state, "scheduled, blocked or ready"))
+
+
+@operation()
+def job_reschedule(job_id: int, scheduled_at: int | None, delay: int) -> Steps[Job]:
+    """Give a waiting job another time and return it as it is then.
+
+    Args:
+        job_id: which job.
+        scheduled_at: when it may start, in microseconds since 1970 UTC; None for now plus `delay`.
+        delay: microseconds.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+        JobStateError: it runs, or has ended.
+    """
+    when = {"id": job_id, "scheduled_at": scheduled_at, "delay": delay}
+    by_state = dict.fromkeys(WAITING, Statement("job_reschedule", when))
+    return (yield from _change(job_id, "reschedule", by_state, "scheduled, blocked or ready"))

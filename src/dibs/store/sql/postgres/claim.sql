@@ -3,7 +3,8 @@
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads, of :kind alone where it is not NULL. Under strict order, which is that of a
--- policy without aging and weights, a queue's lines end where :enough heads were found. A line in
+-- policy without aging and weights, a queue's lines end where :enough heads were found. Queues that
+-- are paused have none, unless :paused is 1. A line in
 -- :marks is read behind it: what was claimed before it stays in the index until a vacuum, and would
 -- be read again every time. Returns queue, priority, the heads as JSON, the queue's policy, and the
 -- time.
@@ -19,6 +20,9 @@ WITH RECURSIVE mark AS MATERIALIZED (
 ), line (queue, policy, priority, heads, found) AS (
     SELECT q.name, p.policy, :highest::integer + 1, '{}'::bigint[], 0
     FROM unnest(:queues::text[]) AS q (name) LEFT JOIN dibs_queues AS p ON p.name = q.name
+    WHERE :paused::integer = 1 OR q.name <> ALL (ARRAY(
+        SELECT name FROM dibs_pauses WHERE what = 'queue' AND (until IS NULL OR until > :now)
+    ))
     UNION ALL
     SELECT line.queue, line.policy, next.priority, front.heads,
         line.found + COALESCE(array_length(front.heads, 1), 0)
@@ -59,8 +63,8 @@ SELECT queue, priority, to_json(heads)::text, policy, :now FROM line WHERE heads
 
 -- name: job_claim
 -- Take from the front of each of :lines so many jobs, from where that front was seen. Jobs of
--- :kinds start running for :worker under a new claim; others are blocked until a worker knows
--- their kind. Returns the record of each; claim and attempt are NULL for the blocked ones.
+-- :kinds start running for :worker under a new claim; others, and those of kinds that are paused,
+-- are blocked until a worker admits them. Returns the record of each; claim and attempt are NULL for the blocked ones.
 WITH head AS MATERIALIZED (
     SELECT h.* FROM unnest(
         :lines_queue::text[], :lines_priority::smallint[], :lines_scheduled_at::bigint[],
@@ -78,7 +82,9 @@ WITH head AS MATERIALIZED (
     WHERE ctid = ANY (ARRAY(SELECT address FROM head))
     RETURNING job_id
 ), job AS MATERIALIZED (
-    SELECT j.*, j.kind = ANY (:kinds::text[]) AS known
+    SELECT j.*, j.kind = ANY (:kinds::text[]) AND j.kind <> ALL (ARRAY(
+        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+    )) AS known
     FROM dibs_jobs AS j WHERE j.id = ANY (ARRAY(SELECT job_id FROM taken))
 ), running AS (
     INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
@@ -99,8 +105,8 @@ SELECT id, kind, queue, priority, args::text,
 FROM job;
 
 -- name: job_admit
--- Make up to :count blocked jobs of :kinds ready again, for a worker that knows them and serves
--- :queues from priority :lowest to :highest. Returns how many.
+-- Make up to :count blocked jobs of :kinds that are not paused ready again, for a worker that knows
+-- them and serves :queues from priority :lowest to :highest. Returns how many.
 WITH head AS MATERIALIZED (
     SELECT h.* FROM unnest(:kinds::text[]) AS k (kind)
     CROSS JOIN unnest(:queues::text[]) AS q (queue)
@@ -111,6 +117,9 @@ WITH head AS MATERIALIZED (
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id
         LIMIT :count FOR UPDATE SKIP LOCKED
     ) AS h
+    WHERE k.kind <> ALL (ARRAY(
+        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+    ))
     ORDER BY h.priority DESC, h.scheduled_at, h.job_id
     LIMIT :count
 ), moved AS (

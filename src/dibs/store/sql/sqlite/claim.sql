@@ -4,12 +4,16 @@
 -- name: queue_lines
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads, of :kind alone where it is not NULL. Under strict order, which is that of a
--- policy without aging and weights, a queue's lines end where :enough heads were found. Returns
+-- policy without aging and weights, a queue's lines end where :enough heads were found. Queues that
+-- are paused have none, unless :paused is 1. Returns
 -- queue, priority, the heads as JSON, the queue's policy, and the time.
 -- A loose index scan: from each line to the head of the next one below it.
 WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
     SELECT q.value, (SELECT policy FROM dibs_queues WHERE name = q.value), :highest + 1, '[]', 0
     FROM json_each(:queues) AS q
+    WHERE :paused = 1 OR q.value NOT IN (
+        SELECT name FROM dibs_pauses WHERE what = 'queue' AND (until IS NULL OR until > :now)
+    )
     UNION ALL
     SELECT line.queue, line.policy, next.priority,
         (
@@ -35,19 +39,22 @@ WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
 SELECT queue, priority, heads, policy, :now FROM line WHERE heads <> '[]';
 
 -- name: job_claim
--- Take the ready jobs in :ids. Jobs of :kinds start running for :worker under a new claim; others
--- are blocked until a worker knows their kind. Returns the record of each; claim and attempt are
+-- Take the ready jobs in :ids. Jobs of :kinds start running for :worker under a new claim; others,
+-- and those of kinds that are paused, are blocked until a worker admits them. Returns the record of each; claim and attempt are
 -- NULL for the blocked ones. By id, not so many from each line: LIMIT cannot differ from line to
 -- line here, and nobody else has taken the heads that this transaction saw.
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:ids));
 INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
 SELECT id, :worker, claim + 1, attempt + 1, :now FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:ids))
-    AND kind IN (SELECT value FROM json_each(:kinds));
+    AND kind IN (SELECT value FROM json_each(:kinds))
+    AND kind NOT IN (
+        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+    );
 INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
 SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:ids))
-    AND kind NOT IN (SELECT value FROM json_each(:kinds));
+    AND NOT EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_jobs.id);
 DELETE FROM dibs_keys
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND during = 'waiting'
     AND EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_keys.job_id);
@@ -58,12 +65,14 @@ CROSS JOIN dibs_jobs AS j ON j.id = t.value
 LEFT JOIN dibs_running AS r ON r.job_id = j.id;
 
 -- name: job_admit
--- Make up to :count blocked jobs of :kinds ready again, for a worker that knows them and serves
--- :queues from priority :lowest to :highest. Returns how many.
+-- Make up to :count blocked jobs of :kinds that are not paused ready again, for a worker that knows
+-- them and serves :queues from priority :lowest to :highest. Returns how many.
 -- keep: admitted
 SELECT b.job_id FROM json_each(:kinds) AS k CROSS JOIN json_each(:queues) AS q
 CROSS JOIN dibs_blocked AS b
-WHERE b.job_id IN (
+WHERE k.value NOT IN (
+    SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+) AND b.job_id IN (
     SELECT h.job_id FROM dibs_blocked AS h
     WHERE h.key = 'kind:' || k.value AND h.queue = q.value
         AND h.priority BETWEEN :lowest AND :highest

@@ -46,3 +46,33 @@ WHERE job_id IN (SELECT value FROM json_each(:waiting));
 UPDATE dibs_jobs SET priority = :priority
 WHERE id IN (SELECT value FROM json_each(:waiting));
 SELECT value FROM json_each(:waiting);
+
+-- name: job_reschedule
+-- Have a job that waits start from :scheduled_at on, or, where it is NULL, :delay microseconds from
+-- now: it is ready where that has come, and scheduled otherwise. One that is blocked stays so where
+-- it has come. Returns its id, or nothing where it does not wait.
+-- keep: waiting
+SELECT job_id FROM dibs_ready WHERE job_id = :id
+UNION ALL
+SELECT j.id FROM dibs_jobs AS j
+JOIN dibs_scheduled AS s ON s.due = j.scheduled_at AND s.job_id = j.id WHERE j.id = :id
+UNION ALL
+SELECT job_id FROM dibs_blocked WHERE job_id = :id;
+DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
+DELETE FROM dibs_scheduled WHERE (due, job_id) = (
+    SELECT scheduled_at, id FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
+);
+UPDATE dibs_jobs SET scheduled_at = COALESCE(:scheduled_at, :now + :delay)
+WHERE id IN (SELECT value FROM json_each(:waiting));
+UPDATE dibs_blocked SET scheduled_at = COALESCE(:scheduled_at, :now + :delay)
+WHERE job_id IN (SELECT value FROM json_each(:waiting));
+DELETE FROM dibs_blocked
+WHERE job_id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at > :now;
+INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+SELECT id, queue, priority, scheduled_at FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now
+    AND NOT EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = dibs_jobs.id);
+INSERT INTO dibs_scheduled (due, job_id)
+SELECT scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at > :now;
+SELECT value FROM json_each(:waiting);
