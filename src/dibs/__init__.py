@@ -10,11 +10,15 @@ from dibs.errors import (
     DibsError,
     DuplicateJobError,
     InvalidArgsError,
+    InvalidCronError,
     InvalidJobError,
+    InvalidScheduleError,
     JobNotFoundError,
     JobStateError,
     KeyInUseError,
     MissingDependencyError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
     SchemaError,
     StopRequestedError,
     StoreError,
@@ -31,9 +35,14 @@ from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
+from dibs.model.schedule import ScheduleSpec
+from dibs.model.ticks import Missed, Overlap, TickOutcome
+from dibs.model.timing import Timing
 from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
 from dibs.store.ops.queues import Queue
+from dibs.store.ops.schedules import Schedule
+from dibs.store.ops.ticks import Tick
 from dibs.worker.worker import Worker
 
 __all__ = [
@@ -57,15 +66,19 @@ __all__ = [
     "GiveUp",
     "Handler",
     "InvalidArgsError",
+    "InvalidCronError",
     "InvalidJobError",
+    "InvalidScheduleError",
     "Job",
     "JobContext",
     "JobNotFoundError",
     "JobStateError",
     "KeyInUseError",
     "Level",
+    "Missed",
     "MissingDependencyError",
     "Note",
+    "Overlap",
     "Priority",
     "Queue",
     "QueuePolicy",
@@ -73,6 +86,10 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryAfter",
+    "Schedule",
+    "ScheduleExistsError",
+    "ScheduleNotFoundError",
+    "ScheduleSpec",
     "SchemaError",
     "Snooze",
     "State",
@@ -80,6 +97,9 @@ __all__ = [
     "StopRequestedError",
     "StoreError",
     "StoreUnavailableError",
+    "Tick",
+    "TickOutcome",
+    "Timing",
     "Unique",
     "UnknownKindError",
     "Verdict",

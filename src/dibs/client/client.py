@@ -14,6 +14,8 @@ from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
+from dibs.client.schedules import Schedules
+from dibs.client.scheduling import Scheduling
 from dibs.client.settings import Settings
 from dibs.errors import ConfigurationError, InvalidArgsError, UnknownKindError
 from dibs.insights import Stats, stats_read
@@ -29,7 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Client:
+class Client(Scheduling):
     """Handlers, jobs and figures of one database; `dibs.Dibs` adds the workers."""
 
     def __init__(self, url: str | None, settings: Settings, clock: Callable[[], datetime] | None):
@@ -42,6 +44,7 @@ class Client:
         self.jobs = Jobs(self)
         self.dead = Dead(self)
         self.queues = Queues(self)
+        self.schedules = Schedules(self)
 
     @property
     def _runner(self) -> Runner:

@@ -36,6 +36,8 @@ class Check(StrEnum):
     """Does a worker know every kind of job that waits?"""
     PRIORITIES = "priorities"
     """Does a worker take every priority of jobs that wait?"""
+    SCHEDULES = "schedules"
+    """Are schedules fired in time, and can they be?"""
     CLOCK = "clock"
     """Do the clocks of workers, of this machine and of the database agree?"""
     HORIZON = "horizon"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dibs.doctor.finding import Check, Finding, graded, ok, problem, warning
+from dibs.doctor.schedules import check_schedules
 from dibs.explain.words import many, span
 from dibs.model.job import WAITING, State
 from dibs.model.times import from_micros
@@ -36,6 +37,7 @@ def check_work(facts: Facts, apart: int) -> Iterator[Finding]:
         yield from _loops(live)
         waiting = [place for place in facts.places if place.state in WAITING]
         yield from _unserved(waiting, live, facts.now)
+    yield from check_schedules(facts.schedules, {kind for one in live for kind in one.kinds}, now)
     yield from _clocks(live, timedelta(microseconds=apart))
 
 
