@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from dibs.errors import InvalidScheduleError, ScheduleExistsError, ScheduleNotFoundError
 from dibs.model.schedule import ScheduleSpec, spec_from_json, spec_to_json
@@ -31,6 +32,8 @@ class Schedule:
     """By the code of the worker that started last."""
     configured: ScheduleSpec | None
     """By a person or program, while the system ran; wins over the declared one."""
+    source: Literal["code", "edited", "created"]
+    """Who says what it does: code; somebody, against the code; or somebody alone."""
     paused_at: datetime | None
     """Since when it does not tick; None where it does."""
     paused_by: str | None
@@ -62,10 +65,18 @@ class Record:
     created_at: int
     updated_at: int
 
+    @property
+    def source(self) -> Literal["code", "edited", "created"]:
+        """Who says what it does."""
+        if self.configured is None:
+            return "code"
+        return "created" if self.declared is None else "edited"
+
     def schedule(self) -> Schedule:
         """Return it for the world."""
         return Schedule(
             self.name, spec_from_json(self.spec), spec_of(self.declared), spec_of(self.configured),
+            self.source,
             moment(self.paused_at), self.paused_by, self.pause_reason, moment(self.next_at),
             moment(self.last_at), from_micros(self.created_at), from_micros(self.updated_at),
         )  # fmt: skip
