@@ -86,7 +86,7 @@ class Schedules:
             >>> app.schedules.create("evening", "report", cron="0 18 * * *", tz="Europe/Berlin")
         """
         spec = make_spec(
-            self._client, kind, Timing(cron, every, tz), args or {}, options,
+            self._client, kind, Timing(cron, every, tz), {} if args is None else args, options,
             missed=missed, overlap=overlap, jitter=jitter,
         )  # fmt: skip
         return schedules.schedule_create(_checked(name), spec)

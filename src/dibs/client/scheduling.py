@@ -108,7 +108,7 @@ class Scheduling:
             client = cast("Client", self)
             title = _unused(client, handler, name)
             spec = make_spec(
-                client, handler.kind, timing, args or {}, options,
+                client, handler.kind, timing, {} if args is None else args, options,
                 missed=missed, overlap=overlap, jitter=jitter,
             )  # fmt: skip
             client.schedules.declarations[title] = Declaration(handler, spec)
