@@ -97,7 +97,7 @@ class TestLateTicks:
             (Missed.ONCE, 1, [("5:00:00", "enqueued", 4)]),
             (
                 Missed.all(2), 3,
-                [(f"{hour}:00:00", "enqueued", passed) for hour, passed in ((5, 0), (4, 0), (3, 2))],
+                [(f"{hour}:00:00", "enqueued", hour == 3 and 2) for hour in (5, 4, 3)],
             ),
         ],
         ids=str,
