@@ -10,11 +10,15 @@ from dibs.errors import (
     DibsError,
     DuplicateJobError,
     InvalidArgsError,
+    InvalidCronError,
     InvalidJobError,
+    InvalidScheduleError,
     JobNotFoundError,
     JobStateError,
     KeyInUseError,
     MissingDependencyError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
     SchemaError,
     StopRequestedError,
     StoreError,
@@ -32,10 +36,15 @@ from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
+from dibs.model.schedule import ScheduleSpec
+from dibs.model.ticks import Missed, Overlap, TickOutcome
+from dibs.model.timing import Timing
 from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
 from dibs.store.ops.pauses import Kind
 from dibs.store.ops.queues import Queue
+from dibs.store.ops.schedules import Schedule
+from dibs.store.ops.ticks import Tick
 from dibs.worker.worker import Worker
 
 __all__ = [
@@ -59,7 +68,9 @@ __all__ = [
     "GiveUp",
     "Handler",
     "InvalidArgsError",
+    "InvalidCronError",
     "InvalidJobError",
+    "InvalidScheduleError",
     "Job",
     "JobContext",
     "JobNotFoundError",
@@ -67,9 +78,11 @@ __all__ = [
     "KeyInUseError",
     "Kind",
     "Level",
+    "Missed",
     "MissingDependencyError",
     "Note",
     "Pause",
+    "Overlap",
     "Priority",
     "Queue",
     "QueuePolicy",
@@ -77,6 +90,10 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryAfter",
+    "Schedule",
+    "ScheduleExistsError",
+    "ScheduleNotFoundError",
+    "ScheduleSpec",
     "SchemaError",
     "Snooze",
     "State",
@@ -84,6 +101,9 @@ __all__ = [
     "StopRequestedError",
     "StoreError",
     "StoreUnavailableError",
+    "Tick",
+    "TickOutcome",
+    "Timing",
     "Unique",
     "UnknownKindError",
     "Verdict",

@@ -16,6 +16,7 @@ from dibs.model.job import WAITING, State
 from dibs.model.pauses import Pause, Paused, pauses_of
 from dibs.model.times import from_micros
 from dibs.store.ops.pauses import pause_list
+from dibs.store.ops.schedules import Schedule
 from dibs.store.ops.stats import Counts, OutcomeCount, PlaceCount, stats_count
 from dibs.store.ops.workers import WorkerRecord, worker_list
 from dibs.store.statement import Steps, operation
@@ -124,6 +125,32 @@ def _lines(counts: Counts) -> list[LineStats]:
         age = timedelta(microseconds=max(0, counts.now - min(p.oldest for p in line)))
         lines.append(LineStats(queue, -priority, sum(p.count for p in line), age))
     return lines
+
+
+def schedule_fields(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule as flat data; what cannot be read of it is None."""
+    spec = schedule.spec
+    told: dict[str, Any] = dict.fromkeys(_TOLD)
+    if spec is not None:
+        timing, job = spec.timing, spec.job
+        told |= {
+            "kind": spec.kind, "args": spec.args, "cron": timing.cron, "every": timing.every,
+            "tz": timing.tz, "missed": str(spec.missed), "overlap": str(spec.overlap),
+            "jitter": spec.jitter, "queue": job.queue, "priority": int(job.priority),
+            "max_attempts": job.max_attempts, "timeout": spec.options.get("timeout"),
+        }  # fmt: skip
+    kept = {name: getattr(schedule, name) for name in _KEPT}
+    return {"name": schedule.name, **told, **kept}
+
+
+_TOLD = (
+    "kind", "args", "cron", "every", "tz", "missed", "overlap", "jitter", "queue", "priority",
+    "max_attempts", "timeout",
+)  # fmt: skip
+_KEPT = (
+    "source", "paused_at", "paused_by", "pause_reason", "next_at", "last_at", "created_at",
+    "updated_at",
+)  # fmt: skip
 
 
 def to_json(value: Any) -> Any:

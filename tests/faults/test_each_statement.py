@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 
-from dibs import ClaimLostError, Dibs, DuplicateJobError, JobStateError, State, StoreError
+from dibs import (
+    ClaimLostError,
+    Dibs,
+    DuplicateJobError,
+    JobStateError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
+    State,
+    StoreError,
+)
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob
 from dibs.model.lifecycle import Bury, Finish, Requeue
 from dibs.model.lines import Demand
+from dibs.model.schedule import spec_from_json
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.dead import (
     Edit,
@@ -24,18 +34,26 @@ from dibs.store.ops.dead import (
     dead_replay_edited,
     dead_review,
 )
+from dibs.store.ops.declarations import schedule_declare
 from dibs.store.ops.effects import effect_take, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_cancel, job_reprioritize, job_reschedule
 from dibs.store.ops.prune import history_drop, traces_drop
 from dibs.store.ops.queues import queue_reset
+from dibs.store.ops.schedules import (
+    schedule_create,
+    schedule_reset,
+    schedule_resume,
+    schedule_update,
+)
 from dibs.store.ops.settle import job_settle
+from dibs.store.ops.ticks import schedule_due, schedule_fire
 from dibs.store.ops.workers import job_rescue
 from dibs.store.runner import Call, Calls, Script
 from dibs.store.statement import Operation
 from tests.house.test_catalog import ONLY_SQLITE, SAMPLES
 from tests.support.database import misplaced
-from tests.support.world import BOOM, NOBODY, SERVING, World, tables
+from tests.support.world import BOOM, BUSY, NOBODY, SERVING, SPEC, World, tables
 
 FAILED = AttemptOutcome.FAILED
 BROKEN = "SELECT json_extract('{', '$')"
@@ -99,6 +117,16 @@ def run(app: Dibs, face: str, operation: Operation[Any]) -> None:
 
 Case = Callable[[World], Operation[Any]]
 
+
+def fire(world: World, name: str) -> Operation[Any]:
+    """Return the firing of a schedule, as a worker makes it."""
+    look = world.app.store.run(schedule_due(10))
+    [due] = [due for due in look.due if due.name == name]
+    spec = spec_from_json(due.spec)
+    assert spec is not None
+    return schedule_fire(due, spec, look.now)
+
+
 CASES: dict[str, Case] = {
     "job_enqueue": lambda _: job_enqueue(
         [NewJob("mail", "{}"), NewJob("mail", "{}", delay=10), NewJob("mail", "{}", priority=9)]
@@ -135,6 +163,13 @@ CASES: dict[str, Case] = {
     "dead_replay_edited": lambda w: dead_replay_edited(w.dead[0], lambda _: Edit("{}", None, None)),
     "dead_purge": lambda w: dead_purge(w.dead, None),
     "history_drop": lambda w: history_drop([w.ended]),
+    "schedule_create": lambda _: schedule_create("new", SPEC),
+    "schedule_declare": lambda _: schedule_declare({"new": SPEC, "hourly": BUSY}, ["mail"]),
+    "schedule_update": lambda _: schedule_update("hourly", lambda _: BUSY),
+    "schedule_reset": lambda _: schedule_reset("edited"),
+    "schedule_resume": lambda _: schedule_resume("paused"),
+    "schedule_fire": lambda w: fire(w, "hourly"),
+    "schedule_fire, cancelling": lambda w: fire(w, "busy"),
     "traces_drop": lambda _: traces_drop([NOBODY]),
 }
 """Operations for which the catalogue's samples would find nothing to do in this world."""
@@ -155,7 +190,9 @@ IDLE = {
 }  # fmt: skip
 """Writes that find nothing here: nobody configured or paused anything or left a mark, `w` never
 left, and job 1 has not ended."""
-DONE_BEFORE = (JobStateError, DuplicateJobError, ClaimLostError)
+DONE_BEFORE = (
+    JobStateError, DuplicateJobError, ClaimLostError, ScheduleExistsError, ScheduleNotFoundError
+)  # fmt: skip
 """What an operation may say that was done already."""
 
 

@@ -10,6 +10,9 @@ from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.pauses import NewPause
 from dibs.model.queues import STRICT
+from dibs.model.schedule import ScheduleSpec, spec_to_json
+from dibs.model.ticks import Missed, Overlap
+from dibs.model.timing import Timing
 from dibs.model.unique import Unique
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import job_claim, line_fronts
@@ -27,6 +30,7 @@ from dibs.store.ops.dead import (
     dead_replay_edited,
     dead_review,
 )
+from dibs.store.ops.declarations import schedule_declare
 from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
@@ -61,8 +65,26 @@ from dibs.store.ops.queues import (
     queue_reset,
     queue_resume,
 )
+from dibs.store.ops.schedules import (
+    schedule_create,
+    schedule_delete,
+    schedule_get,
+    schedule_list,
+    schedule_pause,
+    schedule_preview,
+    schedule_reset,
+    schedule_resume,
+    schedule_update,
+)
 from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.store.ops.stats import stats_count
+from dibs.store.ops.ticks import (
+    DueSchedule,
+    schedule_due,
+    schedule_fire,
+    schedule_run,
+    tick_list,
+)
 from dibs.store.ops.workers import (
     job_called_off,
     job_due,
@@ -90,6 +112,10 @@ FREE, HELD, OVER, REFUSED = (
     )
 )  # fmt: skip
 KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
+HOURLY = ScheduleSpec(Timing(every=3600), NewJob("mail", "{}"), missed=Missed.all(2))
+OVERLAPPING = [
+    ScheduleSpec(Timing(every=3600), NewJob("mail", "{}"), overlap=overlap) for overlap in Overlap
+]
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
     *(job_enqueue_keyed([NewJob("mail", "{}", unique=key) for key in keys]) for keys in KEYS),
@@ -148,6 +174,24 @@ SAMPLES: list[Operation[Any]] = [
     kind_get("mail"),
     kind_list(),
     pause_list(),
+    schedule_create("hourly", HOURLY),
+    schedule_declare({"hourly": HOURLY}, ["mail"]),
+    schedule_declare({"new": HOURLY}, ["mail"]),
+    schedule_update("hourly", lambda spec: spec),
+    schedule_reset("hourly"),
+    schedule_pause("hourly", "why", "me"),
+    schedule_resume("hourly"),
+    schedule_delete("hourly"),
+    schedule_get("hourly"),
+    schedule_list(),
+    schedule_preview("hourly", None, 1),
+    schedule_due(10),
+    *(
+        schedule_fire(DueSchedule("hourly", 0, spec_to_json(spec)), spec, 0)
+        for spec in [HOURLY, *OVERLAPPING]
+    ),
+    schedule_run("hourly"),
+    tick_list("hourly", 10),
     job_standing(1, 10),
     stats_count(),
     doctor_look(1),
@@ -174,6 +218,11 @@ OTHERS: dict[int, Row] = {
 }
 """What is read of these jobs; all others wait."""
 QUEUE: Row = ("mail", '{"retention": {"max_completed": 9}}', None, None, 0)
+QUEUE: Row = ("mail", None, None, "{}", 0)
+SCHEDULE: Row = (
+    "hourly", spec_to_json(HOURLY), spec_to_json(OVERLAPPING[1]), spec_to_json(HOURLY), 0, None,
+    None, None, None, 0, 0,
+)  # fmt: skip
 CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
     "prune_over": [(0, 0)],
@@ -201,9 +250,18 @@ CANNED: dict[str, list[Row]] = {
     "queue_get": [QUEUE],
     "queue_list": [QUEUE],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
+    "schedule_add": [("hourly",)],
+    "schedule_get": [SCHEDULE],
+    "schedule_list": [SCHEDULE],
+    "schedule_lock": [SCHEDULE],
+    "schedule_next": [(0, 0)],
+    "schedule_take": [("hourly",)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
     "stats_clock": [(0,)],
+    "tick_jobs": [(1,)],
+    "tick_list": [(0, 0, "enqueued", 1, 0, None, 0)],
+    "tick_manual": [(None,)],
     "watch_probe": [(1, None)],
 }
 """Rows that let an operation go on to its next statement."""

@@ -15,6 +15,7 @@ from dibs.cli.failures import Unusable
 from dibs.errors import DibsError
 from dibs.model.job import Priority, check_priority
 from dibs.model.sizes import size
+from dibs.model.ticks import Missed
 from dibs.model.times import to_micros
 
 
@@ -183,6 +184,18 @@ def moment(value: str) -> datetime:
     except DibsError as error:
         raise click.BadParameter(str(error)) from error
     return found
+
+
+def missed(value: str) -> Missed:
+    """Return a policy for missed ticks, written as skip, once or all=N.
+
+    Raises:
+        BadParameter: something else.
+    """
+    try:
+        return Missed.read(value)
+    except DibsError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def json_object(value: str) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from dibs.client.jobs import Jobs
 from dibs.client.kinds import Kinds
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
+from dibs.client.schedules import Schedules
+from dibs.client.scheduling import Scheduling
 from dibs.client.settings import Settings
 from dibs.errors import ConfigurationError, InvalidArgsError, UnknownKindError
 from dibs.insights import Stats, stats_read
@@ -30,7 +32,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Client:
+class Client(Scheduling):
     """Handlers, jobs and figures of one database; `dibs.Dibs` adds the workers."""
 
     def __init__(self, url: str | None, settings: Settings, clock: Callable[[], datetime] | None):
@@ -44,6 +46,7 @@ class Client:
         self.dead = Dead(self)
         self.queues = Queues(self)
         self.kinds = Kinds(self)
+        self.schedules = Schedules(self)
 
     @property
     def _runner(self) -> Runner:

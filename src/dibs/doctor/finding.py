@@ -38,6 +38,8 @@ class Check(StrEnum):
     """Does a worker take every priority of jobs that wait?"""
     PAUSES = "pauses"
     """Is something paused for long, while its jobs wait?"""
+    SCHEDULES = "schedules"
+    """Are schedules fired in time, and can they be?"""
     CLOCK = "clock"
     """Do the clocks of workers, of this machine and of the database agree?"""
     HORIZON = "horizon"

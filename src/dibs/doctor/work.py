@@ -8,6 +8,7 @@ from typing import Any
 
 from dibs.doctor.finding import Check, Finding, graded, ok, problem, warning
 from dibs.doctor.pauses import check_pauses, is_due, startable
+from dibs.doctor.schedules import check_schedules
 from dibs.explain.words import many, span
 from dibs.model.job import WAITING
 from dibs.model.times import from_micros
@@ -38,6 +39,7 @@ def check_work(facts: Facts, apart: int) -> Iterator[Finding]:
         waiting = [place for place in startable(facts) if place.state in WAITING]
         yield from _unserved(waiting, live, facts.now)
     yield from check_pauses(facts)
+    yield from check_schedules(facts.schedules, {kind for one in live for kind in one.kinds}, now)
     yield from _clocks(live, timedelta(microseconds=apart))
 
 

@@ -14,6 +14,7 @@ from dibs.services.pauses import Pauses
 from dibs.services.promote import Promote
 from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
+from dibs.services.schedules import Schedules
 from dibs.services.stalls import Stalls
 from dibs.store import Store
 from dibs.store.ops.workers import worker_beat
@@ -36,11 +37,12 @@ class Pipeline:
     fetcher: Fetcher
     settler: Settler
     promote: Promote
+    schedules: Schedules
     others: tuple[Service, ...]
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, *self.others)
+        return (self.settler, self.fetcher, self.promote, self.schedules, *self.others)
 
 
 def make_pipeline(
@@ -78,7 +80,13 @@ def make_pipeline(
         _recycling(options, dispatcher, recycle),
     )
     promote = Promote(store, fetcher.nudge)
-    return Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, others)
+
+    def fired() -> None:
+        fetcher.nudge()
+        promote.poke()  # what has jitter is not ready yet
+
+    schedules = Schedules(store, fired)
+    return Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, schedules, others)
 
 
 def _heartbeat(

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dibs.client.client import Client
 from dibs.services.base import Service
 from dibs.store import Role, Store, open_store
+from dibs.store.ops.declarations import Declared, schedule_declare
 from dibs.store.ops.queues import queue_declare
 from dibs.store.ops.workers import job_due, worker_leave
 from dibs.telemetry import log_event
@@ -129,6 +130,7 @@ class Worker:
     async def _live(self, parts: Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()
         await self._declare(parts.store)
+        await parts.schedules.catch_up()
         await parts.promote.catch_up()
         await asyncio.to_thread(parts.heartbeat.start)
 
@@ -156,9 +158,17 @@ class Worker:
             await asyncio.to_thread(watch.close)
 
     async def _declare(self, store: Store) -> None:
-        """Store what the code says of the queues."""
-        if declared := self._client.queues.declared:
+        """Store what the code says of queues and schedules."""
+        client = self._client
+        if declared := client.queues.declared:
             await store.arun(queue_declare(declared))
+        done = await store.arun(schedule_declare(client.schedules.declared, list(client.handlers)))
+        if done != Declared():
+            log_event(
+                logger, logging.INFO, "schedules_declared",
+                f"the code adds {done.added}, changes {done.changed}, removes {done.removed}",
+                added=done.added, changed=done.changed, removed=done.removed,
+            )  # fmt: skip
 
     @staticmethod
     async def _idle(parts: Pipeline) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dibs.model.pauses import Paused
 from dibs.store.migrate import schema_version
 from dibs.store.ops.pauses import pause_list
+from dibs.store.ops.schedules import Schedule, schedule_list
 from dibs.store.ops.stats import PlaceCount, stats_count
 from dibs.store.ops.workers import FORGET_AFTER, WorkerRecord, worker_list
 from dibs.store.statement import Statement, Steps, operation
@@ -55,6 +56,7 @@ class Facts:
     """Also those whose lease ran out within the last hour."""
     places: list[PlaceCount] = field(default_factory=list)
     paused: list[Paused] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
 
 
 @operation(reads=True)
@@ -70,4 +72,7 @@ def doctor_look(newest: int) -> Steps[Facts]:
     workers = yield from worker_list(FORGET_AFTER).steps()
     counts = yield from stats_count().steps()
     paused = yield from pause_list().steps()
-    return Facts(now, version, settings, holders, tables, workers, counts.places, paused)
+    schedules = yield from schedule_list().steps()
+    return Facts(
+        now, version, settings, holders, tables, workers, counts.places, paused, schedules
+    )
