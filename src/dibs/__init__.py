@@ -27,12 +27,14 @@ from dibs.model.aging import Aging
 from dibs.model.backoff import Backoff
 from dibs.model.dead import DeadFilter, DeadLetter, DeadResult, Note, Refused
 from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
+from dibs.model.limits import Limit
 from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
 from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
+from dibs.store.ops.limit_rules import LimitRecord
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
 
@@ -64,6 +66,8 @@ __all__ = [
     "JobStateError",
     "KeyInUseError",
     "Level",
+    "Limit",
+    "LimitRecord",
     "MissingDependencyError",
     "Note",
     "Priority",

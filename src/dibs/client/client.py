@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
@@ -12,12 +13,14 @@ from dibs.client.enqueueing import checked, enqueue_many, enqueue_one
 from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
+from dibs.client.limits import Limits
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
 from dibs.client.settings import Settings
 from dibs.errors import ConfigurationError, InvalidArgsError, UnknownKindError
 from dibs.insights import Stats, stats_read
 from dibs.model.job import Job, NewJob, Priority, check_name
+from dibs.model.limits import Limit
 from dibs.model.retry import Retry
 from dibs.model.times import Duration, to_micros
 from dibs.model.unique import Unique
@@ -42,6 +45,7 @@ class Client:
         self.jobs = Jobs(self)
         self.dead = Dead(self)
         self.queues = Queues(self)
+        self.limits = Limits(self)
 
     @property
     def _runner(self) -> Runner:
@@ -69,6 +73,8 @@ class Client:
         unique: Unique | None = None,
         debounce: Duration | None = None,
         throttle: Duration | None = None,
+        limits: Sequence[Limit] = (),
+        cost: int = 1,
         executor: Executor | None = None,
     ) -> Callable[[Callable[P, R]], Handler[P, R]]: ...
 
@@ -85,6 +91,8 @@ class Client:
         unique: Unique | None = None,
         debounce: Duration | None = None,
         throttle: Duration | None = None,
+        limits: Sequence[Limit] = (),
+        cost: int = 1,
         executor: Executor | None = None,
     ) -> Any:
         """Declare a function as the handler of a kind of job.
@@ -107,6 +115,10 @@ class Client:
                 Default off.
             throttle: seconds or timedelta in which there is at most one job of the same args, or
                 the key that `unique` names; further calls store nothing. Default off.
+            limits: how many of its jobs run at once, or start in a time; a `Limit` may also stand
+                in the annotation of an arg, `Annotated[int, Limit(concurrency=2)]`, and counts
+                for each of its values then. Default none.
+            cost: how much of each rate a job takes. Default 1.
             executor: "async", "thread" or "process". Default by the function: async functions
                 run on the event loop, others in threads.
 
@@ -132,7 +144,8 @@ class Client:
             said["debounce"] = debounce
         if throttle is not None:
             said["throttle"] = throttle
-        options = Options().with_(said)
+        said["cost"] = cost
+        options = replace(Options().with_(said), limits=tuple(limits))
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
             if not inspect.isroutine(function):

@@ -40,6 +40,7 @@ class Queues:
         weights: ByPriority | None = None,
         timeout: Duration | None = None,
         retention: Retention | None = None,
+        concurrency: int | None = None,
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
 
@@ -53,6 +54,7 @@ class Queues:
             timeout: seconds or timedelta that an attempt may take, where neither the job nor its
                 kind says. Default no limit.
             retention: how long dead letters are kept. Default until somebody purges them.
+            concurrency: how many of its jobs run at once, on all workers. Default any number.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -61,7 +63,7 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        policy = _policy(aging, weights, timeout, retention)
+        policy = _policy(aging, weights, timeout, retention, concurrency)
         self.declared[check_name(name, "queue")] = policy
 
     def _configure(
@@ -72,6 +74,7 @@ class Queues:
         weights: ByPriority | None = None,
         timeout: Duration | None = None,
         retention: Retention | None = None,
+        concurrency: int | None = None,
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
 
@@ -87,6 +90,7 @@ class Queues:
                 kind says. Default no limit.
             retention: how long its dead letters are kept before workers purge them, as in
                 `Retention(dead=timedelta(days=30))`. Default until somebody purges them.
+            concurrency: how many of its jobs run at once, on all workers. Default any number.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -95,7 +99,7 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        policy = _policy(aging, weights, timeout, retention)
+        policy = _policy(aging, weights, timeout, retention, concurrency)
         return queues.queue_configure(check_name(name, "queue"), policy)
 
     def _reset(self, name: str) -> Operation[Queue]:
@@ -133,6 +137,7 @@ def _policy(
     weights: ByPriority | None,
     timeout: Duration | None,
     retention: Retention | None,
+    concurrency: int | None,
 ) -> QueuePolicy:
     shares = {} if weights is None else cast("Mapping[int, int]", weights)
-    return QueuePolicy(aging, shares, timeout, retention)
+    return QueuePolicy(aging, shares, timeout, retention, concurrency)

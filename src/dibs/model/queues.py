@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
 from dibs.model.job import check_priority
+from dibs.model.limits import check_number
 from dibs.model.retention import Retention
 from dibs.model.shares import check_weight
 from dibs.model.timeouts import SHORTEST_TIMEOUT
@@ -54,6 +55,9 @@ class QueuePolicy:
     retention: Retention | None = None
     """How long its ended jobs are kept. Default until somebody purges them."""
 
+    concurrency: int | None = None
+    """How many of its jobs run at once, on all workers. Default any number."""
+
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""
 
@@ -63,7 +67,7 @@ class QueuePolicy:
         Raises:
             ConfigurationError: something else than an Aging or a Retention, or a weight or the
                 timeout out of its range.
-            InvalidJobError: a level that is no priority.
+            InvalidJobError: a level that is no priority, or a concurrency that is none.
         """
         if self.aging is not None and not isinstance(self.aging, Aging):
             raise ConfigurationError(
@@ -85,6 +89,7 @@ class QueuePolicy:
         }
         ordered = Weights(sorted(checked.items(), reverse=True))
         object.__setattr__(self, "weights", ordered)
+        check_number(self.concurrency, "concurrency")
         if self.timeout is not None:
             micros = duration(self.timeout, "timeout", minimum=SHORTEST_TIMEOUT)
             object.__setattr__(self, "timeout", timedelta(microseconds=micros))
@@ -105,6 +110,8 @@ class QueuePolicy:
         words = words or ["strict"]
         if self.limit is not None:
             words.append(f"timeout {in_seconds(self.limit / SECOND)} s")
+        if self.concurrency is not None:
+            words.append(f"{self.concurrency} at once")
         if self.retention is not None:
             words.append(str(self.retention))
         return "; ".join(words)
@@ -150,6 +157,8 @@ def policy_to_json(policy: QueuePolicy) -> str:
         value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
     if policy.limit is not None:
         value["timeout"] = policy.limit / SECOND
+    if policy.concurrency is not None:
+        value["concurrency"] = policy.concurrency
     if policy.retention is not None and (kept := policy.retention.dead_micros) is not None:
         value["retention"] = {"dead": kept / SECOND}
     return json.dumps(value)
@@ -170,11 +179,13 @@ def policy_from_json(text: str | None) -> QueuePolicy:
         weights = {int(level): weight for level, weight in value.pop("weights", {}).items()}
         timeout = value.pop("timeout", None)
         retention = value.pop("retention", None)
+        concurrency = value.pop("concurrency", None)
         policy = QueuePolicy(
             None if aging is None else Aging(**aging),
             weights,
             timeout,
             None if retention is None else Retention(**retention),
+            concurrency,
         )
     except (DibsError, ValueError, TypeError, AttributeError, RecursionError):
         return QueuePolicy(unreadable=text)

@@ -23,6 +23,7 @@ from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
 from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
+from dibs.worker.turns import Turns
 
 
 @dataclass(slots=True)
@@ -35,11 +36,12 @@ class Pipeline:
     fetcher: Fetcher
     settler: Settler
     promote: Promote
+    turns: Turns
     others: tuple[Service, ...]
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, *self.others)
+        return (self.settler, self.fetcher, self.promote, self.turns, *self.others)
 
 
 def make_pipeline(
@@ -63,10 +65,12 @@ def make_pipeline(
     slots = Slots(options.concurrency, options.reserve)
     dispatcher = Dispatcher(worker, handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
+    turns = Turns(store, worker, lambda queues: fetcher.readied(queues))
     fetcher = Fetcher(
-        store, worker, serving, list(handlers), dispatcher, settler.held, heartbeat.holds,
+        store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,
     )  # fmt: skip
+    settler.on_ready = fetcher.readied
     dispatcher.on_room = fetcher.poke
     others = (
         Rescue(store, settings, fetcher.nudge),
@@ -76,7 +80,7 @@ def make_pipeline(
         _recycling(options, dispatcher, recycle),
     )
     promote = Promote(store, fetcher.nudge)
-    return Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, others)
+    return Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, turns, others)
 
 
 def _heartbeat(

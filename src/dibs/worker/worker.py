@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dibs.client.client import Client
 from dibs.services.base import Service
 from dibs.store import Role, Store, open_store
+from dibs.store.ops.limit_rules import limit_declare
 from dibs.store.ops.queues import queue_declare
 from dibs.store.ops.workers import job_due, worker_leave
 from dibs.telemetry import log_event
@@ -135,6 +136,8 @@ class Worker:
         def nudged() -> None:
             parts.fetcher.nudge()
             parts.promote.poke()
+            if self._client.limits.declared:
+                parts.turns.poke()
 
         serving = self._options.serving
         watch = parts.store.watch(serving, lambda: call_soon(loop, nudged))
@@ -156,9 +159,11 @@ class Worker:
             await asyncio.to_thread(watch.close)
 
     async def _declare(self, store: Store) -> None:
-        """Store what the code says of the queues."""
+        """Store what the code says of the queues and of the limits."""
         if declared := self._client.queues.declared:
             await store.arun(queue_declare(declared))
+        if rules := self._client.limits.declared:
+            await store.arun(limit_declare(rules))
 
     @staticmethod
     async def _idle(parts: Pipeline) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from dibs.model.lifecycle import Claim
@@ -40,17 +40,23 @@ class Claimed(NamedTuple):
     """Microseconds; 0 for none, None for that of the kind or queue."""
     retry: str | None
     """Its own rules for retries, as JSON; None for those of its kind."""
+    limits: str | None
+    """What it needs of its limits, as JSON; None where it has none."""
+    pending: int
+    """1 where its limits are to be asked before it starts, else 0."""
     rank: int
     """Of two jobs that a worker holds the one of higher rank starts first."""
     queue_timeout: int | None = None
     """Microseconds; None where the queue's policy has none."""
+    counted: bool = False
+    """Whether it holds slots."""
 
     @property
     def ticket(self) -> Claim:
         """The right to settle this attempt."""
         if self.claim is None or self.attempt is None:
             raise ValueError(f"job {self.id} was blocked, not claimed")
-        return Claim(self.id, self.claim, self.attempt, self.max_attempts)
+        return Claim(self.id, self.claim, self.attempt, self.max_attempts, bool(self.counted))
 
 
 Key = tuple[int, int | None]
@@ -68,6 +74,12 @@ class Found:
 
     jobs: list[Claimed]
     """In the order in which they are to start."""
+    pending: list[Claimed]
+    """Those whose limits are to be asked first."""
+    counted: frozenset[str]
+    """Of the queues, those of which only so many jobs may run at once."""
+    full: bool
+    """Whether such a queue held more that could have been taken otherwise."""
     admitted: int
     """Blocked jobs that were made ready first."""
     turns: list[Turn]
@@ -85,6 +97,8 @@ class Front:
     lines: list[Line]
     policies: dict[str, QueuePolicy]
     """Of the queues that have lines."""
+    rooms: dict[str, int]
+    """How many more jobs may run, of the queues of which only so many may."""
     now: int
 
     @property
@@ -100,6 +114,26 @@ class Front:
     def order(self, serving: Serving, demand: Demand, credit: Credit) -> list[Turn]:
         """Return the next jobs."""
         return order(self.lines, serving, demand, self.policies, self.now, credit)
+
+    def open(self) -> Front:
+        """Return this without the queues that have no room for another job."""
+        if not self.rooms:
+            return self
+        lines = [line for line in self.lines if self.rooms.get(line.queue, 1) > 0]
+        return replace(self, lines=lines)
+
+    def within_rooms(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Return the turns that their queues have room for."""
+        if not self.rooms:
+            return list(turns)
+        left = Counter(self.rooms)
+        allowed: list[Turn] = []
+        for turn in turns:
+            if turn.queue in self.rooms:
+                left[turn.queue] -= 1
+            if left[turn.queue] >= 0:
+                allowed.append(turn)
+        return allowed
 
     def too_short(self, turns: Sequence[Turn], heads: int) -> bool:
         """Return whether `turns` use up what was read of a line or queue that may hold more.
@@ -148,7 +182,8 @@ def read_front(
     )
     lines = [Line(row[0], row[1], json.loads(row[2])) for row in rows]
     policies = {row[0]: policy_from_json(row[3]) for row in rows}
-    return Front(lines, policies, rows[0][4] if rows else 0)
+    rooms = {row[0]: row[5] for row in rows if row[5] is not None}
+    return Front(lines, policies, rooms, rows[0][4] if rows else 0)
 
 
 @operation()
@@ -184,9 +219,10 @@ def job_claim(
     if admit:
         blocked = {**lines_of(serving), "kinds": known, "count": demand.count}
         admitted = (yield Statement("job_admit", blocked))[0][0]
-    front, turns, owed = yield from _next_turns(
+    front, wanted, owed = yield from _next_turns(
         serving, demand, credit or {}, marks, heads, alone=not admit
     )
+    turns = front.within_rooms(wanted)
     rows: Sequence[Row] = ()
     if turns:
         rows = yield Statement(
@@ -194,6 +230,7 @@ def job_claim(
             {
                 "worker": worker,
                 "kinds": known,
+                "counted": sorted(front.rooms),
                 "lines": Rows(Pop._fields, pops(turns)),
                 "ids": [turn.job_id for turn in turns],
             },
@@ -201,9 +238,19 @@ def job_claim(
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
     limits = {queue: policy.limit for queue, policy in front.policies.items()}
     jobs = [
-        Claimed._make((*row, rank[turn], limits[turn.queue])) for row, turn in _in_turn(rows, turns)
+        Claimed._make((*row, rank[turn], limits[turn.queue], False))
+        for row, turn in _in_turn(rows, turns)
     ]
-    return Found(jobs, admitted, turns, owed, front.alike)
+    return Found(
+        [job for job in jobs if not job.pending],
+        [job for job in jobs if job.pending],
+        frozenset(front.rooms),
+        len(turns) < len(wanted),
+        admitted,
+        turns,
+        owed,
+        front.alike,
+    )
 
 
 @operation(reads=True)
@@ -229,7 +276,7 @@ def _next_turns(
     above = serving.above(demand.lowest)
     heads = min(heads or demand.count, demand.count)
     while True:
-        front = yield from read_front(above, heads, heads, marks, alone=alone)
+        front = (yield from read_front(above, heads, heads, marks, alone=alone)).open()
         owed = {name: (weights, dict(own)) for name, (weights, own) in credit.items()}
         turns = front.order(serving, demand, owed)
         if heads >= demand.count or not front.too_short(turns, heads):

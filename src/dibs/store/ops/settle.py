@@ -20,9 +20,18 @@ _BURY = (
 )  # fmt: skip
 
 
+class Moved(set[int]):
+    """The ids of the jobs that settlements moved."""
+
+    ready: frozenset[str] = frozenset()
+    """Queues in which others may start now, for whom slots came free."""
+
+
 @operation()
-def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
+def job_settle(settlements: Sequence[Settlement]) -> Steps[Moved]:
     """Carry `settlements` out and return the ids of the jobs they moved.
+
+    The slots of limits that those held are free then, for others who become ready.
 
     What would run again, and somebody asked to cancel while it ran, ends as cancelled instead.
 
@@ -32,8 +41,9 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
     """
     # None, too, takes a statement: runners need one.
     statements = list(_statements(settlements)) or [("job_finish", finishing([]))]
-    moved: set[int] = set()
-    alone = len(statements) == 1
+    moved = Moved()
+    counted = [one.claim.job_id for one in settlements if one.claim.counted]
+    alone = len(statements) == 1 and not counted
     for name, params in statements:
         moved.update(row[0] for row in (yield Statement(name, params, alone)))
         rows = params["rows"].rows
@@ -43,6 +53,11 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[set[int]]:
             ends = [(row[0], row[1], str(State.CANCELLED), None, None) for row in left]
             rows = yield Statement("job_finish", finishing(ends, asked=True))
             moved.update(row[0] for row in rows)
+    if ended := [job_id for job_id in counted if job_id in moved]:
+        # In a statement of its own: what others did under these keys is seen in the next one.
+        if (yield Statement("slots_lock", {"ids": ended})):
+            freed = yield Statement("slots_free", {"ids": ended})
+            moved.ready = frozenset(row[0] for row in freed)
     return moved
 
 
