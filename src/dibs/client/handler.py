@@ -48,8 +48,8 @@ class Enqueuer(Generic[P]):
             for name in sorted(limit.names):
                 if not self.schema.has(name):
                     raise InvalidJobError(
-                        f"limit of {self.kind!r}: its key {limit.key!r} names {name!r}, which is no "
-                        "arg of its handler"
+                        f"limit of {self.kind!r}: its key {limit.key!r} names {name!r}, which is "
+                        "no arg of its handler"
                     )
 
     def _check_unique(self) -> None:

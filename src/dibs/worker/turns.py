@@ -22,14 +22,13 @@ class Turns(Service):
 
     name = "turns"
 
-    def __init__(
-        self, store: Store, worker: str, on_ready: Callable[[Collection[str]], None]
-    ) -> None:
-        """Decide for `worker`, and call `on_ready` with the queues in which more is ready."""
+    def __init__(self, store: Store, worker: str) -> None:
+        """Decide for `worker`, in `store`."""
         super().__init__()
         self._store = store
         self._worker = worker
-        self._on_ready = on_ready
+        self.on_ready: Callable[[Collection[str]], None] | None = None
+        """Told in which queues more is ready."""
         self._tended = float("-inf")
 
     async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
@@ -61,5 +60,6 @@ class Turns(Service):
 
     def _tell(self, queues: Collection[str]) -> None:
         if queues:
-            self._on_ready(queues)
+            if self.on_ready is not None:
+                self.on_ready(queues)
             self._store.nudge(queues)

@@ -53,11 +53,11 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[Moved]:
             ends = [(row[0], row[1], str(State.CANCELLED), None, None) for row in left]
             rows = yield Statement("job_finish", finishing(ends, asked=True))
             moved.update(row[0] for row in rows)
-    if ended := [job_id for job_id in counted if job_id in moved]:
-        # In a statement of its own: what others did under these keys is seen in the next one.
-        if (yield Statement("slots_lock", {"ids": ended})):
-            freed = yield Statement("slots_free", {"ids": ended})
-            moved.ready = frozenset(row[0] for row in freed)
+    # In a statement of its own: what others did under these keys is seen in the next one.
+    ended = [job_id for job_id in counted if job_id in moved]
+    if ended and (yield Statement("slots_lock", {"ids": ended})):
+        freed = yield Statement("slots_free", {"ids": ended})
+        moved.ready = frozenset(row[0] for row in freed)
     return moved
 
 
