@@ -7,11 +7,13 @@ from typing import Any
 from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
+from dibs.model.limits import Limit, rule_to_json
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
+from dibs.model.uses import uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.claim import Claimed, job_claim, line_fronts
 from dibs.store.ops.dead import (
     BEGIN,
     Edit,
@@ -32,6 +34,14 @@ from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
+from dibs.store.ops.limit_rules import (
+    limit_configure,
+    limit_declare,
+    limit_get,
+    limit_list,
+    limit_reset,
+)
+from dibs.store.ops.limits import limit_look, limit_make, limit_start, limit_tend, limit_wake
 from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
 from dibs.store.ops.queues import (
     queue_configure,
@@ -67,6 +77,16 @@ FREE, HELD, OVER, REFUSED = (
         ("free", "return"), ("held", "replace"), ("over", "return"), ("held", "raise")
     )
 )  # fmt: skip
+LIMIT = Limit(concurrency=1, name="stripe")
+USE = LIMIT.use("mail", {}, 1)
+PENDING = [
+    Claimed(
+        id_, "mail", "default", 0, "{}", None, None, 5, 0, 0, 0, 0, None, None,
+        uses_to_json([USE]), 1, 0,
+    )
+    for id_ in (1, 2)
+]  # fmt: skip
+"""Of which the first has room under their limit, and the second has none."""
 KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
@@ -114,6 +134,17 @@ SAMPLES: list[Operation[Any]] = [
     queue_reset("mail"),
     queue_get("mail"),
     queue_list(),
+    limit_declare({"stripe": LIMIT.rule}),
+    limit_configure("stripe", LIMIT.rule),
+    limit_reset("stripe"),
+    limit_get("stripe"),
+    limit_list(),
+    limit_look(),
+    limit_wake(),
+    limit_start("w", PENDING, ["default"]),
+    limit_start("w", PENDING, []),
+    limit_make([USE.key]),
+    limit_tend(),
     job_standing(1, 10),
     stats_count(),
     doctor_look(1),
@@ -161,7 +192,17 @@ CANNED: dict[str, list[Row]] = {
     "job_stale": [(1, 1, 1, 5, 0, "w")],
     "queue_configure": [QUEUE],
     "queue_get": [QUEUE],
-    "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
+    "queue_lines": [("default", 0, "[[0,1]]", None, 0, None)],
+    "limit_configure": [("stripe", None, None, None, 0)],
+    "limit_declare": [("stripe",)],
+    "limit_look": [(1, None)],
+    "arrivals_take": [(USE.key, 2)],
+    "limit_lock": [(USE.key,), ("queue:default",)],
+    "limit_state": [
+        (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0),
+        ("queue:default", None, 0, 0, 0, 0, 0),
+    ],
+    "slots_lock": [(USE.key,)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
     "stats_clock": [(0,)],

@@ -16,6 +16,7 @@ from dibs.store.ops.claim import Found
 from dibs.store.statement import Operation
 from dibs.worker.dispatch import Dispatcher
 from dibs.worker.fetch import VAIN, VAIN_SECONDS, Fetcher
+from dibs.worker.turns import Turns
 
 MANY = 10 * VAIN
 
@@ -31,7 +32,7 @@ class Empty:
         if operation.name == "job_held":
             return []
         self.looks += 1
-        return Found([], 0, self.turns, {}, 0)
+        return Found([], [], frozenset(), False, 0, self.turns, {}, 0)
 
 
 class Bench:
@@ -44,7 +45,10 @@ class Bench:
         slots = Dispatcher("w", handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
         self.store = Empty()
         serving = Serving(("mail",), lowest=10)
-        self.fetcher = Fetcher(self.store, "w", serving, [], slots, set, lambda: True, poll=30)  # type: ignore[arg-type]
+        turns = Turns(self.store, "w")  # type: ignore[arg-type]
+        self.fetcher = Fetcher(
+            self.store, "w", serving, [], slots, set, turns, lambda: True, poll=30,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     async def nudged(self, times: int) -> int:
         """Nudge so often, each time with a chance to look; return how many looks came of it."""
