@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from dibs.model.times import SECOND
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed
+from dibs.store.ops.fair import RELEASED, fair_fill, fair_queues
 from dibs.store.ops.limits import limit_look, limit_make, limit_start, limit_tend, limit_wake
 
 LOOK_SECONDS = 1.0
@@ -31,6 +32,7 @@ class Turns(Service):
         self._worker = worker
         self._on_ready = on_ready
         self._tended = float("-inf")
+        self._taken: set[str] = set()
 
     async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
         """Return those of the claimed jobs that run now; the others wait under their keys."""
@@ -47,15 +49,38 @@ class Turns(Service):
         """Make ready what may start now; return the seconds until more may, or come in."""
         arrived, next_in = await self._store.arun(limit_look())
         if arrived or (next_in is not None and next_in <= 0):
-            self._tell(await self._store.arun(limit_wake()))
+            woken = await self._store.arun(limit_wake())
+            self._tell(woken.ready)
+            await self.fill(woken.fair)
             return 0.0
         return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)
 
+    async def fill(self, queues: Iterable[str]) -> None:
+        """Give the tenants of fair queues their turns, as far as workers have taken jobs."""
+        for queue in queues:
+            while moved := await self._store.arun(fair_fill(queue)):
+                self._tell([queue])
+                if moved < RELEASED:
+                    break
+
+    async def tend(self) -> None:
+        """Take up what others left behind."""
+        self._tell(await self._store.arun(limit_tend()))
+        await self.fill(await self._store.arun(fair_queues()))
+
+    def took(self, queues: Collection[str]) -> None:
+        """Fill the stock of fair queues soon, of which jobs were taken."""
+        if queues:
+            self._taken.update(queues)
+            self.poke()
+
     async def tick(self) -> float:
         """Look at what there is to look at; return the seconds until the next time."""
+        taken, self._taken = self._taken, set()
+        await self.fill(taken)
         now = asyncio.get_running_loop().time()
         if now - self._tended >= TEND_SECONDS:
-            self._tell(await self._store.arun(limit_tend()))
+            await self.tend()
             self._tended = now
         return await self.look()
 
