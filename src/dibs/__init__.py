@@ -26,6 +26,7 @@ from dibs.insights import Stats
 from dibs.model.aging import Aging
 from dibs.model.backoff import Backoff
 from dibs.model.dead import DeadFilter, DeadLetter, DeadResult, Note, Refused
+from dibs.model.fair import Fair
 from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
 from dibs.model.limits import Limit
 from dibs.model.queues import QueuePolicy
@@ -55,6 +56,7 @@ __all__ = [
     "DibsError",
     "DuplicateJobError",
     "Explanation",
+    "Fair",
     "Finding",
     "GiveUp",
     "Handler",

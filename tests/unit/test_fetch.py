@@ -45,7 +45,7 @@ class Bench:
         slots = Dispatcher("w", handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
         self.store = Empty()
         serving = Serving(("mail",), lowest=10)
-        turns = Turns(self.store, "w")  # type: ignore[arg-type]
+        turns = Turns(self.store, "w", ())  # type: ignore[arg-type]
         self.fetcher = Fetcher(
             self.store, "w", serving, [], slots, set, turns, lambda: True, poll=30,  # type: ignore[arg-type]
         )  # fmt: skip

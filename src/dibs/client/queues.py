@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from dibs.client.faces import async_face, sync_face
 from dibs.model.aging import Aging
+from dibs.model.fair import Fair
 from dibs.model.job import ByPriority, check_name
 from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
@@ -41,6 +42,7 @@ class Queues:
         timeout: Duration | None = None,
         retention: Retention | None = None,
         concurrency: int | None = None,
+        fair_by: Fair | str | None = None,
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
 
@@ -55,6 +57,8 @@ class Queues:
                 kind says. Default no limit.
             retention: how long dead letters are kept. Default until somebody purges them.
             concurrency: how many of its jobs run at once, on all workers. Default any number.
+            fair_by: the arg whose values, tenants say, take turns while several have work; with
+                weights or exempt priorities a `Fair`. Default none.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -63,7 +67,7 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        policy = _policy(aging, weights, timeout, retention, concurrency)
+        policy = _policy(aging, weights, timeout, retention, concurrency, fair_by)
         self.declared[check_name(name, "queue")] = policy
 
     def _configure(
@@ -75,6 +79,7 @@ class Queues:
         timeout: Duration | None = None,
         retention: Retention | None = None,
         concurrency: int | None = None,
+        fair_by: Fair | str | None = None,
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
 
@@ -91,6 +96,8 @@ class Queues:
             retention: how long its dead letters are kept before workers purge them, as in
                 `Retention(dead=timedelta(days=30))`. Default until somebody purges them.
             concurrency: how many of its jobs run at once, on all workers. Default any number.
+            fair_by: the arg whose values, tenants say, take turns while several have work; with
+                weights or exempt priorities a `Fair`. Default none.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -99,7 +106,7 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        policy = _policy(aging, weights, timeout, retention, concurrency)
+        policy = _policy(aging, weights, timeout, retention, concurrency, fair_by)
         return queues.queue_configure(check_name(name, "queue"), policy)
 
     def _reset(self, name: str) -> Operation[Queue]:
@@ -138,6 +145,8 @@ def _policy(
     timeout: Duration | None,
     retention: Retention | None,
     concurrency: int | None,
+    fair_by: Fair | str | None,
 ) -> QueuePolicy:
     shares = {} if weights is None else cast("Mapping[int, int]", weights)
-    return QueuePolicy(aging, shares, timeout, retention, concurrency)
+    fair = Fair(fair_by) if isinstance(fair_by, str) else fair_by
+    return QueuePolicy(aging, shares, timeout, retention, concurrency, fair)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
+from dibs.model.fair import Fair, fair_from_json
 from dibs.model.job import check_priority
 from dibs.model.limits import check_number
 from dibs.model.retention import Retention
@@ -58,6 +59,9 @@ class QueuePolicy:
     concurrency: int | None = None
     """How many of its jobs run at once, on all workers. Default any number."""
 
+    fair: Fair | None = None
+    """How the tenants of the queue take turns. Default not: all are one line."""
+
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""
 
@@ -90,6 +94,11 @@ class QueuePolicy:
         ordered = Weights(sorted(checked.items(), reverse=True))
         object.__setattr__(self, "weights", ordered)
         check_number(self.concurrency, "concurrency")
+        if self.fair is not None and not isinstance(self.fair, Fair):
+            raise ConfigurationError(
+                f"fair_by={self.fair!r}: expected the name of an arg, or a Fair, for example "
+                "Fair('tenant_id', {'acme': 3})"
+            )
         if self.timeout is not None:
             micros = duration(self.timeout, "timeout", minimum=SHORTEST_TIMEOUT)
             object.__setattr__(self, "timeout", timedelta(microseconds=micros))
@@ -110,6 +119,8 @@ class QueuePolicy:
         words = words or ["strict"]
         if self.limit is not None:
             words.append(f"timeout {in_seconds(self.limit / SECOND)} s")
+        if self.fair is not None:
+            words.append(str(self.fair))
         if self.concurrency is not None:
             words.append(f"{self.concurrency} at once")
         if self.retention is not None:
@@ -159,6 +170,11 @@ def policy_to_json(policy: QueuePolicy) -> str:
         value["timeout"] = policy.limit / SECOND
     if policy.concurrency is not None:
         value["concurrency"] = policy.concurrency
+    if policy.fair is not None:
+        # In this order: an engine without a way to tell JSON from other text reads it by pattern.
+        value["fair"] = {
+            "by": policy.fair.by, "below": policy.fair.below, "weights": dict(policy.fair.weights)
+        }  # fmt: skip
     if policy.retention is not None and (kept := policy.retention.dead_micros) is not None:
         value["retention"] = {"dead": kept / SECOND}
     return json.dumps(value)
@@ -180,12 +196,14 @@ def policy_from_json(text: str | None) -> QueuePolicy:
         timeout = value.pop("timeout", None)
         retention = value.pop("retention", None)
         concurrency = value.pop("concurrency", None)
+        fair = value.pop("fair", None)
         policy = QueuePolicy(
             None if aging is None else Aging(**aging),
             weights,
             timeout,
             None if retention is None else Retention(**retention),
             concurrency,
+            None if fair is None else fair_from_json(**fair),
         )
     except (DibsError, ValueError, TypeError, AttributeError, RecursionError):
         return QueuePolicy(unreadable=text)

@@ -61,7 +61,7 @@ class Settler(Service):
         self._try_at: dict[Key, float] = {}
         # Sent, and never answered: what is found completed later may have been so by that.
         self._doubted: set[Key] = set()
-        self.on_ready: Callable[[Collection[str]], None] | None = None
+        self.on_ready: Callable[[Collection[str]], None] = lambda _: None
         """Told in which queues others may start, for whom slots came free."""
         self._empty = asyncio.Event()
         self._empty.set()
@@ -130,7 +130,7 @@ class Settler(Service):
             self._doubted -= keys - doubted
             await self._flush_singly(batch, error)
             return
-        if moved.ready and self.on_ready is not None:
+        if moved.ready:
             self.on_ready(moved.ready)
         for job, settlement in batch:
             if job.id in moved:

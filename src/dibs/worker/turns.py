@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from dibs.model.times import SECOND
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed
+from dibs.store.ops.fair import fair_fill, fair_queues
 from dibs.store.ops.limits import limit_look, limit_make, limit_start, limit_tend, limit_wake
 
 LOOK_SECONDS = 1.0
@@ -22,14 +23,17 @@ class Turns(Service):
 
     name = "turns"
 
-    def __init__(self, store: Store, worker: str) -> None:
-        """Decide for `worker`, in `store`."""
+    def __init__(self, store: Store, worker: str, served: Iterable[str]) -> None:
+        """Decide for `worker`, which serves the queues `served`, in `store`."""
         super().__init__()
         self._store = store
         self._worker = worker
-        self.on_ready: Callable[[Collection[str]], None] | None = None
+        self.on_ready: Callable[[Collection[str]], None] = lambda _: None
         """Told in which queues more is ready."""
         self._tended = float("-inf")
+        self._served = frozenset(served)
+        self._fair: set[str] = set()
+        """Queues in which tenants may wait for their turn."""
 
     async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
         """Return those of the claimed jobs that run now; the others wait under their keys."""
@@ -46,20 +50,41 @@ class Turns(Service):
         """Make ready what may start now; return the seconds until more may, or come in."""
         arrived, next_in = await self._store.arun(limit_look())
         if arrived or (next_in is not None and next_in <= 0):
-            self._tell(await self._store.arun(limit_wake()))
+            woken = await self._store.arun(limit_wake())
+            self._tell(woken.ready)
+            self._wait(woken.fair)
             return 0.0
         return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)
+
+    async def fill(self, demand: int) -> None:
+        """Give the tenants of fair queues their turns, before so many jobs are claimed."""
+        for queue in sorted(self._fair):
+            filled = await self._store.arun(fair_fill(queue, demand))
+            if filled.count:
+                self.on_ready([queue])
+            if not filled.waiting:
+                self._fair.discard(queue)
+
+    async def tend(self) -> None:
+        """Take up what others left behind."""
+        self._tell(await self._store.arun(limit_tend()))
+        self._wait(await self._store.arun(fair_queues()))
+
+    def _wait(self, queues: Iterable[str]) -> None:
+        """Note in which fair queues tenants wait for their turn."""
+        if new := self._served.intersection(queues) - self._fair:
+            self._fair |= new
+            self.on_ready(new)
 
     async def tick(self) -> float:
         """Look at what there is to look at; return the seconds until the next time."""
         now = asyncio.get_running_loop().time()
         if now - self._tended >= TEND_SECONDS:
-            self._tell(await self._store.arun(limit_tend()))
+            await self.tend()
             self._tended = now
         return await self.look()
 
     def _tell(self, queues: Collection[str]) -> None:
         if queues:
-            if self.on_ready is not None:
-                self.on_ready(queues)
+            self.on_ready(queues)
             self._store.nudge(queues)

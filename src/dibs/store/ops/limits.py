@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from dibs.model.limits import Meter, Turns, rule_from_json, turns
 from dibs.model.uses import QUEUE, Use, key_parts, uses_from_json
 from dibs.store.ops.claim import Claimed
+from dibs.store.ops.fair import FAIR, fair_join, tenant_of
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
 BATCH = 1000
@@ -148,16 +149,28 @@ def limit_look() -> Steps[tuple[bool, int | None]]:
     return bool(arrived), next_in
 
 
-@operation()
-def limit_wake() -> Steps[frozenset[str]]:
-    """Make ready who may start now: under keys that have arrivals, or whose time has come.
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """What a look at the keys brought."""
 
-    Returns the queues in which more may be ready.
-    """
+    ready: frozenset[str]
+    """Queues in which more may start now."""
+    fair: frozenset[str]
+    """Queues in which tenants have new jobs."""
+
+
+@operation()
+def limit_wake() -> Steps[Woken]:
+    """Make ready who may start now: under keys that have arrivals, or whose time has come."""
     arrived: Counter[str] = Counter()
     rows = yield Statement("arrivals_take", {"count": BATCH})
     for key, count in rows:
         arrived[key] += count
+    tenants = sorted(key for key in arrived if key.startswith(FAIR))
+    if tenants:
+        yield from fair_join(tenants)
+        for key in tenants:
+            del arrived[key]
     due = [row[0] for row in (yield Statement("limit_due", {"count": KEYS}))]
     queues: set[str] = set()
     keys = sorted({*arrived, *due})
@@ -168,7 +181,7 @@ def limit_wake() -> Steps[frozenset[str]]:
             yield Statement("limit_make", {"rows": Rows(("key", "name"), made)})
         yield Statement("limit_lock", {"keys": keys})
         queues = yield from _admit(keys, dict.fromkeys(due, BATCH), arrived)
-    return frozenset(queues)
+    return Woken(frozenset(queues), frozenset(tenant_of(key)[0] for key in tenants))
 
 
 def _admit(

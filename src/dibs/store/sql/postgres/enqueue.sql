@@ -2,7 +2,8 @@
 
 -- name: job_enqueue
 -- Store jobs; each is ready where its time has come, and scheduled otherwise. One that has to wait
--- for its turn is blocked where its time has come, and its key is among the arrivals.
+-- for its turn is blocked where its time has come, and its key is among the arrivals. In a fair queue
+-- that is its tenant's turn; its limits are asked when it is claimed.
 -- Returns id, scheduled_at, created_at and state of each, in the order given.
 WITH input AS (
     SELECT * FROM unnest(
@@ -18,9 +19,12 @@ WITH input AS (
         kind, queue, priority, args, max_attempts, scheduled_at, created_at, timeout, retry,
         limits, turn
     )
-    SELECT kind, queue, priority, args::json, max_attempts, COALESCE(scheduled_at, :now + delay),
-        :now, timeout, retry, limits, turn
-    FROM input ORDER BY n
+    SELECT i.kind, i.queue, i.priority, i.args::json, i.max_attempts,
+        COALESCE(i.scheduled_at, :now + i.delay), :now, i.timeout, i.retry, i.limits,
+        CASE WHEN q.fair_by IS NOT NULL AND i.priority < q.fair_below
+            THEN 'fair:' || json_build_array(i.queue, left(i.args::json ->> q.fair_by, 200))::text
+            ELSE i.turn END
+    FROM input AS i LEFT JOIN dibs_queues AS q ON q.name = i.queue ORDER BY i.n
     RETURNING id, queue, priority, scheduled_at, created_at, turn
 ), ready AS (
     INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)

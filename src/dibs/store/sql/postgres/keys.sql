@@ -100,8 +100,11 @@ WITH input AS MATERIALIZED (
     UPDATE dibs_jobs AS j
     SET kind = i.kind, queue = i.queue, priority = i.priority, args = i.args::json,
         max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry, limits = i.limits,
-        turn = i.turn, scheduled_at = COALESCE(i.scheduled_at, :now + i.delay)
-    FROM input AS i
+        turn = CASE WHEN q.fair_by IS NOT NULL AND i.priority < q.fair_below
+            THEN 'fair:' || json_build_array(i.queue, left(i.args::json ->> q.fair_by, 200))::text
+            ELSE i.turn END,
+        scheduled_at = COALESCE(i.scheduled_at, :now + i.delay)
+    FROM input AS i LEFT JOIN dibs_queues AS q ON q.name = i.queue
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM waiting)) AND i.job_id = j.id
     RETURNING j.id, j.queue, j.priority, j.scheduled_at, j.turn
 ), ready_anew AS (

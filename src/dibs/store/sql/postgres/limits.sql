@@ -125,6 +125,7 @@ DELETE FROM dibs_limit_keys WHERE key = ANY (ARRAY(
     WHERE k.full_at <= :now AND k.held_until <= :now AND k.wake_at IS NULL
         AND NOT EXISTS (SELECT 1 FROM dibs_slots AS s WHERE s.key = k.key)
         AND NOT EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.key = k.key)
+        AND NOT EXISTS (SELECT 1 FROM dibs_tenants AS t WHERE 'fair:' || t.queue = k.name)
     LIMIT :count FOR UPDATE SKIP LOCKED
 ));
 
