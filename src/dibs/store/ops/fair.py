@@ -43,9 +43,8 @@ def fair_fill(queue: str) -> Steps[int]:
     if stock > STOCK // 2:
         return 0
     time_key = _time_key(queue)
-    made = Rows(("key", "name"), [(time_key, FAIR + queue)])
-    yield Statement("limit_make", {"rows": made})
-    yield Statement("limit_lock", {"keys": [time_key]})
+    locked = Rows(("key", "name"), [(time_key, FAIR + queue)])
+    yield Statement("limit_lock", {"rows": locked})
     [[_, _, _, time, *_]] = yield Statement("limit_state", {"keys": [time_key], "most": 1})
     rows = yield Statement("queue_get", {"name": queue})
     policy = policy_from_json(rows[0][1] if rows else None)
