@@ -32,6 +32,7 @@ from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
+from dibs.store.ops.fair import fair_fill, fair_queues
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
 from dibs.store.ops.limit_rules import (
@@ -41,7 +42,7 @@ from dibs.store.ops.limit_rules import (
     limit_list,
     limit_reset,
 )
-from dibs.store.ops.limits import limit_look, limit_make, limit_start, limit_tend, limit_wake
+from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
 from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
 from dibs.store.ops.queues import (
     queue_configure,
@@ -143,7 +144,8 @@ SAMPLES: list[Operation[Any]] = [
     limit_wake(),
     limit_start("w", PENDING, ["default"]),
     limit_start("w", PENDING, []),
-    limit_make([USE.key]),
+    fair_fill("fair", 10),
+    fair_queues(),
     limit_tend(),
     job_standing(1, 10),
     stats_count(),
@@ -197,10 +199,9 @@ CANNED: dict[str, list[Row]] = {
     "limit_declare": [("stripe",)],
     "limit_look": [(1, None)],
     "arrivals_take": [(USE.key, 2)],
-    "limit_lock": [(USE.key,), ("queue:default",)],
     "limit_state": [
-        (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0),
-        ("queue:default", None, 0, 0, 0, 0, 0),
+        (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0),
+        ("queue:default", None, 0, 0, 0, 0, None, None, 0),
     ],
     "slots_lock": [(USE.key,)],
     "schema_exists": [(1,)],

@@ -202,23 +202,30 @@ class Meter:
             return replace(self, used=self.used + 1)
         return replace(self, full_at=max(self.full_at, now) + self.rule.interval(cost))
 
-    def room(self, now: int, most: int) -> int:
-        """Return how many jobs may start now, at a cost of 1 each, up to `most`."""
-        if now < self.held_until:
+    def room(self, now: int, most: int, first: int = 1) -> int:
+        """Return how many jobs may start now, up to `most`.
+
+        Args:
+            now: microseconds since 1970 UTC.
+            most: no more than so many.
+            first: what the first of them costs; the others 1 each.
+        """
+        if not self.takes(first, now):
             return 0
         if self.rule is None:
             return most
         if self.rule.concurrency is not None:
-            return min(max(0, self.rule.concurrency - self.used), most)
+            return min(self.rule.concurrency - self.used, most)
         burst, one = self.rule.burst or 1, self.rule.interval(1)
-        return min(max(0, (now + self.rule.interval(burst) - self.full_at) // one), burst, most)
+        tokens = min((now + self.rule.interval(burst) - self.full_at) // one, burst)
+        return min(max(1, tokens - first + 1), most)
 
-    def look_at(self, now: int) -> int:
-        """Return when to look again, while jobs wait here.
+    def look_at(self, now: int, cost: int = 1) -> int:
+        """Return when to look again, while jobs wait here, the first of which costs so much.
 
         Whoever gives a slot back looks himself; that may be lost with a worker.
         """
-        opens = self.opens_at()
+        opens = self.opens_at(cost)
         return opens if opens > now else now + RECHECK
 
 
@@ -228,8 +235,10 @@ class Turns:
 
     start: list[int]
     """Their ids."""
-    blocked: dict[int, str]
-    """By id, the key that has no room for it."""
+    blocked: dict[int, Use]
+    """By id, what it needs and does not get."""
+    passed: set[str]
+    """Keys under which jobs did not take the turn that they could have had."""
     meters: dict[str, Meter]
     """Every key as it stands after that."""
 
@@ -244,11 +253,18 @@ def turns(
         meters: every key that they name.
         now: microseconds since 1970 UTC.
     """
-    found = Turns([], {}, dict(meters))
+    found = Turns([], {}, set(), dict(meters))
+    shut: set[str] = set()
     for job_id, uses in jobs:
-        lacking = [use.key for use in uses if not found.meters[use.key].takes(use.cost, now)]
+        lacking = [
+            use for use in uses
+            if use.key in shut or not found.meters[use.key].takes(use.cost, now)
+        ]  # fmt: skip
         if lacking:
             found.blocked[job_id] = lacking[0]
+            # Who needs less does not pass it for ever.
+            shut.add(lacking[0].key)
+            found.passed.update({use.key for use in uses} - {use.key for use in lacking})
             continue
         found.start.append(job_id)
         for use in uses:

@@ -42,3 +42,8 @@ def uses_to_json(uses: Sequence[Use]) -> str | None:
 def uses_from_json(text: str | None) -> list[Use]:
     """Return what a job needs, as it was stored."""
     return [] if text is None else [Use(*use) for use in json.loads(text)]
+
+
+def cost_under(key: str, text: str | None) -> int:
+    """Return what a job costs under a key, of what it needs as it was stored; 1 where it can't."""
+    return next((use.cost for use in uses_from_json(text) if use.key == key), 1)

@@ -10,10 +10,12 @@ from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed
 from dibs.store.ops.fair import fair_fill, fair_queues
-from dibs.store.ops.limits import limit_look, limit_make, limit_start, limit_tend, limit_wake
+from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
 
 LOOK_SECONDS = 1.0
 """Longest pause between two looks: what a lost nudge can delay a job with limits."""
+TAKEN_SECONDS = 0.02
+"""Pause after a look for what another worker is just taking up."""
 TEND_SECONDS = 5.0
 """Between two looks for what dead workers left behind."""
 
@@ -37,11 +39,7 @@ class Turns(Service):
 
     async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
         """Return those of the claimed jobs that run now; the others wait under their keys."""
-        while True:
-            started = await self._store.arun(limit_start(self._worker, pending, counted))
-            if not started.missing:
-                break
-            await self._store.arun(limit_make(started.missing))
+        started = await self._store.arun(limit_start(self._worker, pending, counted))
         if started.blocked:
             self.poke()  # when they may start is another time than it was
         return started.jobs
@@ -53,7 +51,7 @@ class Turns(Service):
             woken = await self._store.arun(limit_wake())
             self._tell(woken.ready)
             self._wait(woken.fair)
-            return 0.0
+            return 0.0 if woken.found else TAKEN_SECONDS
         return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)
 
     async def fill(self, demand: int) -> None:

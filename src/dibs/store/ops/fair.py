@@ -55,10 +55,8 @@ def fair_fill(queue: str, demand: int) -> Steps[Filled]:
     of a tenant that has waited for long would go before those of the others again and again.
     """
     time_key = _time_key(queue)
-    if not (yield Statement("limit_lock", {"keys": [time_key]})):
-        made = Rows(("key", "name"), [(time_key, FAIR + queue)])
-        yield Statement("limit_make", {"rows": made})
-        yield Statement("limit_lock", {"keys": [time_key]})
+    locked = Rows(("key", "name"), [(time_key, FAIR + queue)])
+    yield Statement("limit_lock", {"rows": locked})
     [[stock, text]] = yield Statement("fair_stock", {"queue": queue, "most": demand})
     fair = policy_from_json(text).fair
     wanted = RELEASED if fair is None else demand - stock

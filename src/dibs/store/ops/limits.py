@@ -12,11 +12,11 @@ in, for rates, and for what others left behind, `limit_wake`, which every worker
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dibs.model.limits import Meter, Turns, rule_from_json, turns
-from dibs.model.uses import QUEUE, Use, key_parts, uses_from_json
+from dibs.model.uses import QUEUE, Use, cost_under, key_parts, uses_from_json
 from dibs.store.ops.claim import Claimed
 from dibs.store.ops.fair import FAIR, fair_join, tenant_of
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
@@ -35,8 +35,20 @@ class Started:
     """Those that run now."""
     blocked: Counter[str]
     """How many wait under each key; those of full queues are ready again, and not among them."""
-    missing: tuple[str, ...] = ()
-    """Keys without a row. Then nothing was decided: make them, and ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys as they were read under their locks."""
+
+    meters: dict[str, Meter]
+    waiting: dict[str, int]
+    """How many jobs wait under each; no more are counted than was asked for."""
+    wake_at: dict[str, int | None]
+    """When each is to be looked at."""
+    cost: dict[str, int]
+    """What the first job costs that waits under each."""
+    now: int
 
 
 @operation()
@@ -51,28 +63,42 @@ def limit_start(
         counted: the queues of which only so many may run at once.
     """
     needs = [(job.id, _uses(job, counted)) for job in pending]
-    keys = sorted({use.key for _, uses in needs for use in uses})
-    locked = {row[0] for row in (yield Statement("limit_lock", {"keys": keys}))}
-    if missing := tuple(key for key in keys if key not in locked):
-        return Started([], Counter(), missing)
-    meters, _, now = yield from _state(keys)
-    decided = turns(needs, meters, now)
+    yield lock_keys(use.key for _, uses in needs for use in uses)
+    keys = yield from _read({use.key for _, uses in needs for use in uses}, most=1)
+    decided = turns(needs, keys.meters, keys.now)
     found: list[Claimed] = []
     if decided.start:
-        found = yield from _start(worker, pending, decided, dict(needs), now)
+        found = yield from _start(worker, pending, decided, dict(needs), keys.now)
     if decided.blocked:
         rows = [
-            (job_id, None if key.startswith(QUEUE) else key)
-            for job_id, key in decided.blocked.items()
+            (job_id, None if use.key.startswith(QUEUE) else use.key)
+            for job_id, use in decided.blocked.items()
         ]
         yield Statement("limit_block", {"rows": Rows(("job_id", "key"), rows)})
-    blocked = Counter(key for key in decided.blocked.values() if not key.startswith(QUEUE))
-    yield from _save(
-        (meter, meter.look_at(now) if blocked[key] else None, False)
-        for key, meter in sorted(decided.meters.items())
-        if blocked[key] or meter.full_at != meters[key].full_at
-    )
-    return Started(found, blocked)
+    yield from _save(_after_start(needs, decided, keys, {job.id for job in found}))
+    names = (use.key for use in decided.blocked.values())
+    return Started(found, Counter(key for key in names if not key.startswith(QUEUE)))
+
+
+def _after_start(
+    needs: Sequence[tuple[int, Sequence[Use]]], decided: Turns, keys: Keys, taken: set[int]
+) -> Iterator[tuple[Meter, int | None, bool]]:
+    """Yield what is to be kept of the keys after jobs were started, and when to look at them."""
+    now, meters = keys.now, decided.meters
+    if len(taken) < len(decided.start):  # somebody else has the others, and they use nothing
+        started = [(job_id, uses) for job_id, uses in needs if job_id in taken]
+        meters = turns(started, keys.meters, now).meters
+    looks: dict[str, int] = {}
+    for use in decided.blocked.values():
+        look = meters[use.key].look_at(now, use.cost)
+        looks[use.key] = min(look, looks.get(use.key, look))
+    for key in decided.passed:
+        # The turn of a job that cannot take it is the next one's.
+        if keys.waiting[key] and meters[key].takes(keys.cost[key], now):
+            looks[key] = now
+    for key, meter in sorted(meters.items()):
+        if key in looks or meter.full_at != keys.meters[key].full_at:
+            yield meter, None if key.startswith(QUEUE) else looks.get(key), False
 
 
 def _uses(job: Claimed, counted: Collection[str]) -> list[Use]:
@@ -113,13 +139,25 @@ def _start(
     ]
 
 
-def _state(
-    keys: Collection[str],
-) -> Generator[Statement, RowList, tuple[dict[str, Meter], dict[str, int], int]]:
-    """Return keys as they stand, how many wait under each, and the time."""
-    rows = yield Statement("limit_state", {"keys": list(keys), "most": BATCH})
-    meters = {row[0]: Meter(row[0], rule_from_json(row[1]), *row[2:5]) for row in rows}
-    return meters, {row[0]: row[5] for row in rows}, rows[0][6] if rows else 0
+def lock_keys(keys: Iterable[str]) -> Statement:
+    """Return the statement that locks keys to the end of the transaction.
+
+    In one statement, and in order: who locks some more later may wait for somebody who waits.
+    """
+    rows = [(key, key_parts(key)[0]) for key in sorted(set(keys))]
+    return Statement("limit_lock", {"rows": Rows(("key", "name"), rows)})
+
+
+def _read(keys: Collection[str], most: int) -> Generator[Statement, RowList, Keys]:
+    """Return locked keys as they stand; of those who wait under each up to `most` are counted."""
+    rows = yield Statement("limit_state", {"keys": sorted(keys), "most": most})
+    return Keys(
+        {row[0]: Meter(row[0], rule_from_json(row[1]), *row[2:5]) for row in rows},
+        {row[0]: row[5] for row in rows},
+        {row[0]: row[6] for row in rows},
+        {row[0]: cost_under(row[0], row[7]) for row in rows},
+        rows[0][8] if rows else 0,
+    )
 
 
 def _save(
@@ -133,13 +171,6 @@ def _save(
     if rows:
         columns = ("key", "full_at", "held_until", "wake_at", "sure")
         yield Statement("limit_save", {"rows": Rows(columns, rows)})
-
-
-@operation()
-def limit_make(keys: Collection[str]) -> Steps[None]:
-    """Make the rows of keys that have none."""
-    rows = [(key, key_parts(key)[0]) for key in sorted(keys)]
-    yield Statement("limit_make", {"rows": Rows(("key", "name"), rows)}, alone=True)
 
 
 @operation(reads=True)
@@ -157,6 +188,8 @@ class Woken:
     """Queues in which more may start now."""
     fair: frozenset[str]
     """Queues in which tenants have new jobs."""
+    found: bool
+    """Whether there was anything to look at; others may have been quicker."""
 
 
 @operation()
@@ -173,49 +206,48 @@ def limit_wake() -> Steps[Woken]:
             del arrived[key]
     due = [row[0] for row in (yield Statement("limit_due", {"count": KEYS}))]
     queues: set[str] = set()
-    keys = sorted({*arrived, *due})
-    if keys:
-        # First, while nothing is locked: whoever makes the same row is waited for.
-        if arrived:
-            made = [(key, key_parts(key)[0]) for key in sorted(arrived)]
-            yield Statement("limit_make", {"rows": Rows(("key", "name"), made)})
-        yield Statement("limit_lock", {"keys": keys})
-        queues = yield from _admit(keys, dict.fromkeys(due, BATCH), arrived)
-    return Woken(frozenset(queues), frozenset(tenant_of(key)[0] for key in tenants))
+    if arrived or due:
+        yield lock_keys({*arrived, *due})
+        queues = yield from _admit(due, arrived)
+    fair = frozenset(tenant_of(key)[0] for key in tenants)
+    return Woken(frozenset(queues), fair, found=bool(rows or due))
 
 
 def _admit(
-    keys: Sequence[str], due: Mapping[str, int], arrived: Mapping[str, int]
+    due: Collection[str], arrived: Mapping[str, int]
 ) -> Generator[Statement, RowList, set[str]]:
     """Make ready as many under each key as it has room for, and say when to look again.
 
     Of arrivals no more than came in: those before them were told of before.
     """
-    meters, waiting, now = yield from _state(keys)
-    queues = {key.removeprefix(QUEUE) for key in meters if key.startswith(QUEUE)}
+    keys = yield from _read({*arrived, *due}, most=BATCH)
+    queues = {key.removeprefix(QUEUE) for key in keys.meters if key.startswith(QUEUE)}
+    now, most = keys.now, dict(arrived)
+    for key in due:
+        wake_at = keys.wake_at[key]
+        if wake_at is not None and wake_at <= now:  # nobody was quicker
+            most[key] = BATCH
     rooms = {
-        key: min(meter.room(now, BATCH), waiting[key], max(due.get(key, 0), arrived.get(key, 0)))
-        for key, meter in meters.items()
+        key: min(keys.meters[key].room(now, BATCH, keys.cost[key]), keys.waiting[key], count)
+        for key, count in most.items()
     }
     moved: Counter[str] = Counter()
     if rows := [(key, count) for key, count in sorted(rooms.items()) if count]:
         admitted = yield Statement("limit_admit", {"rows": Rows(("key", "count"), rows)})
         moved.update(key for key, _ in admitted)
         queues |= {queue for _, queue in admitted}
-    yield from _save(
-        (meter, _look_again(meter, waiting[key], moved[key], now), True)
-        for key, meter in sorted(meters.items())
-    )
+    yield from _save((keys.meters[key], _look_again(keys, key, moved[key]), True) for key in most)
     return queues
 
 
-def _look_again(meter: Meter, waiting: int, moved: int, now: int) -> int | None:
-    if waiting <= moved:
+def _look_again(keys: Keys, key: str, moved: int) -> int | None:
+    """Return when to look at a key again, of whose jobs some were made ready."""
+    if keys.waiting[key] <= moved:
         return None
-    ahead = meter
-    for _ in range(moved):  # as if they had started: a rate has so much less to give
-        ahead = ahead.after(1, now)
-    return ahead.look_at(now)
+    meter, cost = keys.meters[key], keys.cost[key]
+    # As if those had started: a rate has so much less to give.
+    ahead = meter.after(cost + moved - 1, keys.now) if moved else meter
+    return ahead.look_at(keys.now, 1 if moved else cost)
 
 
 @operation()

@@ -8,20 +8,17 @@ DELETE FROM dibs_arrivals WHERE id = ANY (ARRAY(
     SELECT id FROM dibs_arrivals ORDER BY id LIMIT :count FOR UPDATE SKIP LOCKED
 )) RETURNING key, count;
 
--- name: limit_make
--- Make the rows of keys that have none.
-INSERT INTO dibs_limit_keys (key, name)
-SELECT key, name FROM unnest(:rows_key::text[], :rows_name::text[]) AS i (key, name)
-ORDER BY key COLLATE "C" ON CONFLICT (key) DO NOTHING;
-
 -- name: limit_lock
--- Lock :keys to the end of the transaction. Returns those that have a row.
-SELECT key FROM dibs_limit_keys WHERE key = ANY (:keys::text[])
-ORDER BY key COLLATE "C" FOR UPDATE;
+-- Lock keys to the end of the transaction; those that have no row get one.
+-- An update that updates nothing locks its row all the same.
+INSERT INTO dibs_limit_keys AS k (key, name)
+SELECT key, name FROM unnest(:rows_key::text[], :rows_name::text[]) AS i (key, name)
+ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET name = excluded.name WHERE false;
 
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
--- (no more than :most are counted), and the time.
+-- (no more than :most are counted), when to look at it, the limits of the first who waits, and the
+-- time.
 SELECT k.key,
     CASE WHEN starts_with(k.key, 'queue:') THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -32,6 +29,11 @@ SELECT k.key,
     (SELECT count(*) FROM (
         SELECT 1 FROM dibs_blocked AS b WHERE b.key = k.key LIMIT :most
     ) AS waiting),
+    k.wake_at,
+    (SELECT j.limits FROM dibs_jobs AS j WHERE j.id = (
+        SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = k.key
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+    )),
     :now
 FROM dibs_limit_keys AS k WHERE k.key = ANY (:keys::text[]);
 
@@ -120,14 +122,18 @@ WHERE k.key = i.key;
 
 -- name: limit_forget
 -- Drop up to :count rows of keys under which nothing is counted any more.
-DELETE FROM dibs_limit_keys WHERE key = ANY (ARRAY(
-    SELECT k.key FROM dibs_limit_keys AS k
-    WHERE k.full_at <= :now AND k.held_until <= :now AND k.wake_at IS NULL
-        AND NOT EXISTS (SELECT 1 FROM dibs_slots AS s WHERE s.key = k.key)
-        AND NOT EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.key = k.key)
-        AND NOT EXISTS (SELECT 1 FROM dibs_tenants AS t WHERE 'fair:' || t.queue = k.name)
-    LIMIT :count FOR UPDATE SKIP LOCKED
-));
+-- First locked, then looked at: what was done under them meanwhile is seen in the next statement.
+-- keep: idle
+SELECT key FROM dibs_limit_keys
+WHERE full_at <= :now AND held_until <= :now AND wake_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM dibs_slots AS s WHERE s.key = dibs_limit_keys.key)
+LIMIT :count FOR UPDATE SKIP LOCKED;
+DELETE FROM dibs_limit_keys AS k
+WHERE k.key = ANY (:idle::text[])
+    AND k.full_at <= :now AND k.held_until <= :now AND k.wake_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM dibs_slots AS s WHERE s.key = k.key)
+    AND NOT EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.key = k.key)
+    AND NOT EXISTS (SELECT 1 FROM dibs_tenants AS t WHERE 'fair:' || t.queue = k.name);
 
 -- name: slots_lock
 -- Lock the keys under which the jobs in :ids hold slots. Returns them.
@@ -186,3 +192,9 @@ ORDER BY name COLLATE "C"
 ON CONFLICT (name) DO UPDATE SET declared = excluded.declared, updated_at = excluded.updated_at
 WHERE l.declared IS DISTINCT FROM excluded.declared
 RETURNING name;
+
+-- name: limit_hurry
+-- Have the keys of a limit looked at now.
+UPDATE dibs_limit_keys SET wake_at = :now WHERE key = ANY (ARRAY(
+    SELECT key FROM dibs_limit_keys WHERE name = :name ORDER BY key COLLATE "C" FOR UPDATE
+));

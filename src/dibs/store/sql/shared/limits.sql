@@ -27,7 +27,3 @@ SELECT name, rule, declared, configured, updated_at FROM dibs_limits WHERE name 
 -- name: limit_list
 -- The limits that have a rule, or had one, by name.
 SELECT name, rule, declared, configured, updated_at FROM dibs_limits ORDER BY name;
-
--- name: limit_hurry
--- Have those keys of a limit looked at now under which jobs wait.
-UPDATE dibs_limit_keys SET wake_at = :now WHERE name = :name AND wake_at IS NOT NULL;

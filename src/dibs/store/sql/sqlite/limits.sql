@@ -7,19 +7,16 @@
 DELETE FROM dibs_arrivals WHERE id IN (SELECT id FROM dibs_arrivals ORDER BY id LIMIT :count)
 RETURNING key, count;
 
--- name: limit_make
--- Make the rows of keys that have none.
+-- name: limit_lock
+-- Lock keys, which the one writer has; those that have no row get one.
 INSERT INTO dibs_limit_keys (key, name)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:rows) WHERE true
 ON CONFLICT (key) DO NOTHING;
 
--- name: limit_lock
--- Lock :keys, which the one writer has. Returns those that have a row.
-SELECT key FROM dibs_limit_keys WHERE key IN (SELECT value FROM json_each(:keys));
-
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
--- (no more than :most are counted), and the time.
+-- (no more than :most are counted), when to look at it, the limits of the first who waits, and the
+-- time.
 SELECT k.key,
     CASE WHEN substr(k.key, 1, 6) = 'queue:' THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -30,6 +27,11 @@ SELECT k.key,
     (SELECT COUNT(*) FROM (
         SELECT 1 FROM dibs_blocked AS b WHERE b.key = k.key LIMIT :most
     ) AS waiting),
+    k.wake_at,
+    (SELECT j.limits FROM dibs_jobs AS j WHERE j.id = (
+        SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = k.key
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+    )),
     :now
 FROM dibs_limit_keys AS k WHERE k.key IN (SELECT value FROM json_each(:keys));
 
@@ -192,3 +194,7 @@ FROM json_each(:limits) WHERE true
 ON CONFLICT (name) DO UPDATE SET declared = excluded.declared, updated_at = excluded.updated_at
 WHERE declared IS NOT excluded.declared
 RETURNING name;
+
+-- name: limit_hurry
+-- Have the keys of a limit looked at now.
+UPDATE dibs_limit_keys SET wake_at = :now WHERE name = :name;
