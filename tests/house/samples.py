@@ -88,6 +88,7 @@ PENDING = [
     for id_ in (1, 2)
 ]  # fmt: skip
 """Of which the first has room under their limit, and the second has none."""
+TENANT = 'fair:["fair", "acme"]'
 KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
@@ -188,6 +189,8 @@ CANNED: dict[str, list[Row]] = {
     "job_replace": [(1,)],
     "job_reprioritize": [(1,)],
     "claim_held": [(1,)],
+    "claim_lock": [(1,)],
+    "job_finish": [(1,)],
     "effect_get": [("1",)],
     "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
     "key_take": [(FREE.text,)],
@@ -198,7 +201,9 @@ CANNED: dict[str, list[Row]] = {
     "limit_configure": [("stripe", None, None, None, 0)],
     "limit_declare": [("stripe",)],
     "limit_look": [(1, None)],
-    "arrivals_take": [(USE.key, 2)],
+    "arrivals_take": [(USE.key, 2), (TENANT, 1)],
+    "fair_stock": [(0, None)],
+    "fair_tenants": [(TENANT, 0, 1)],
     "limit_state": [
         (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0),
         ("queue:default", None, 0, 0, 0, 0, None, None, 0),

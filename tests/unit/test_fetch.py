@@ -16,7 +16,6 @@ from dibs.store.ops.claim import Found
 from dibs.store.statement import Operation
 from dibs.worker.dispatch import Dispatcher
 from dibs.worker.fetch import VAIN, VAIN_SECONDS, Fetcher
-from dibs.worker.turns import Turns
 
 MANY = 10 * VAIN
 
@@ -35,6 +34,14 @@ class Empty:
         return Found([], [], frozenset(), False, 0, self.turns, {}, 0)
 
 
+class NoTurns:
+    """Stands in for the turns under limits, of which there are none."""
+
+    async def tend(self) -> None: ...
+
+    async def fill(self, demand: int) -> None: ...
+
+
 class Bench:
     """A fetcher with room for jobs, in a loop whose clock stands still."""
 
@@ -45,7 +52,7 @@ class Bench:
         slots = Dispatcher("w", handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
         self.store = Empty()
         serving = Serving(("mail",), lowest=10)
-        turns = Turns(self.store, "w", ())  # type: ignore[arg-type]
+        turns = NoTurns()
         self.fetcher = Fetcher(
             self.store, "w", serving, [], slots, set, turns, lambda: True, poll=30,  # type: ignore[arg-type]
         )  # fmt: skip

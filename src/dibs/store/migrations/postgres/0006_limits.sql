@@ -42,7 +42,9 @@ CREATE INDEX dibs_slots_job ON dibs_slots (job_id);
 -- Keys under which there is something new to look at: jobs came in, or slots came free in a
 -- transaction that must not wait for a key. Inserted only, so that nobody waits for anybody.
 CREATE TABLE dibs_arrivals (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL, count bigint NOT NULL
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key text NOT NULL,
+    count bigint NOT NULL
 );
 
 -- How many jobs of a queue may run at once, on all workers; NULL for any number. By its text: a row

@@ -41,7 +41,11 @@ CREATE INDEX dibs_slots_job ON dibs_slots (job_id);
 
 -- Keys under which there is something new to look at: jobs came in, or slots came free in a
 -- transaction that must not wait for a key. Inserted only, so that nobody waits for anybody.
-CREATE TABLE dibs_arrivals (id INTEGER PRIMARY KEY, key TEXT NOT NULL, count INTEGER NOT NULL);
+CREATE TABLE dibs_arrivals (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    count INTEGER NOT NULL
+);
 
 -- How many jobs of a queue may run at once, on all workers; NULL for any number.
 ALTER TABLE dibs_queues ADD COLUMN concurrency INTEGER GENERATED ALWAYS AS (
