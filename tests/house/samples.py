@@ -13,7 +13,7 @@ from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
 from dibs.model.uses import uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import Claimed, job_claim, line_fronts
+from dibs.store.ops.claim import Claimed, job_claim
 from dibs.store.ops.dead import (
     BEGIN,
     Edit,
@@ -33,6 +33,7 @@ from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_co
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
 from dibs.store.ops.fair import fair_fill, fair_queues
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
 from dibs.store.ops.limit_rules import (

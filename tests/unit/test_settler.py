@@ -60,5 +60,5 @@ def test_two_ends_of_one_job_go_out_apart(caplog: pytest.LogCaptureFixture):
 
 def claimed(job_id: int, number: int) -> Claimed:
     return Claimed(
-        job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None, rank=0
+        job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None, None, 0, 0
     )

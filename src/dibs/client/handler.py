@@ -153,6 +153,13 @@ class Handler(Enqueuer[P], Generic[P, R]):
         """Show the kind."""
         return f"<Handler {self.kind!r}>"
 
+    @property
+    def origin(self) -> str:
+        """Where it was written; a module that is loaded again says the same."""
+        code = getattr(self.function, "__code__", None)
+        place = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(self.function)
+        return f"{self.function.__module__}.{self.function.__qualname__} ({place})"
+
     def runner_for(self, connection: object) -> Runner:
         """Return where operations in the transaction of a caller's `connection` run."""
         return self._client.runner_for(connection)
