@@ -30,7 +30,9 @@ from dibs.insights import Stats
 from dibs.model.aging import Aging
 from dibs.model.backoff import Backoff
 from dibs.model.dead import DeadFilter, DeadLetter, DeadResult, Note, Refused
+from dibs.model.fair import Fair
 from dibs.model.job import AttemptOutcome, DeadReason, Job, Priority, State
+from dibs.model.limits import Limit
 from dibs.model.pauses import Pause
 from dibs.model.queues import QueuePolicy
 from dibs.model.retention import Retention
@@ -41,6 +43,7 @@ from dibs.model.ticks import Missed, Overlap, TickOutcome
 from dibs.model.timing import Timing
 from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
+from dibs.store.ops.limit_rules import LimitRecord
 from dibs.store.ops.pauses import Kind
 from dibs.store.ops.queues import Queue
 from dibs.store.ops.schedules import Schedule
@@ -64,6 +67,7 @@ __all__ = [
     "DibsError",
     "DuplicateJobError",
     "Explanation",
+    "Fair",
     "Finding",
     "GiveUp",
     "Handler",
@@ -78,11 +82,13 @@ __all__ = [
     "KeyInUseError",
     "Kind",
     "Level",
+    "Limit",
+    "LimitRecord",
     "Missed",
     "MissingDependencyError",
     "Note",
-    "Pause",
     "Overlap",
+    "Pause",
     "Priority",
     "Queue",
     "QueuePolicy",

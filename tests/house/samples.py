@@ -7,6 +7,7 @@ from typing import Any
 from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
+from dibs.model.limits import Limit, rule_to_json
 from dibs.model.lines import Demand, Serving
 from dibs.model.pauses import NewPause
 from dibs.model.queues import STRICT
@@ -14,8 +15,9 @@ from dibs.model.schedule import ScheduleSpec, spec_to_json
 from dibs.model.ticks import Missed, Overlap
 from dibs.model.timing import Timing
 from dibs.model.unique import Unique
+from dibs.model.uses import uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.claim import Claimed, job_claim
 from dibs.store.ops.dead import (
     BEGIN,
     Edit,
@@ -35,6 +37,8 @@ from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
+from dibs.store.ops.fair import fair_fill, fair_queues
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import (
     job_attempts,
     job_cancel,
@@ -44,6 +48,14 @@ from dibs.store.ops.jobs import (
     job_reschedule,
 )
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
+from dibs.store.ops.limit_rules import (
+    limit_configure,
+    limit_declare,
+    limit_get,
+    limit_list,
+    limit_reset,
+)
+from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
 from dibs.store.ops.pauses import kind_get, kind_list, kind_pause, kind_resume, pause_list
 from dibs.store.ops.prune import (
     Over,
@@ -111,6 +123,17 @@ FREE, HELD, OVER, REFUSED = (
         ("free", "return"), ("held", "replace"), ("over", "return"), ("held", "raise")
     )
 )  # fmt: skip
+LIMIT = Limit(concurrency=1, name="stripe")
+USE = LIMIT.use("mail", {}, 1)
+PENDING = [
+    Claimed(
+        id_, "mail", "default", 0, "{}", None, None, 5, 0, 0, 0, 0, None, None,
+        uses_to_json([USE]), 1, 0, "w",
+    )
+    for id_ in (1, 2)
+]  # fmt: skip
+"""Of which the first has room under their limit, and the second has none."""
+TENANT = 'fair:["fair", "acme"]'
 KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 HOURLY = ScheduleSpec(Timing(every=3600), NewJob("mail", "{}"), missed=Missed.all(2))
 OVERLAPPING = [
@@ -192,6 +215,18 @@ SAMPLES: list[Operation[Any]] = [
     ),
     schedule_run("hourly"),
     tick_list("hourly", 10),
+    limit_declare({"stripe": LIMIT.rule}),
+    limit_configure("stripe", LIMIT.rule),
+    limit_reset("stripe"),
+    limit_get("stripe"),
+    limit_list(),
+    limit_look(),
+    limit_wake(),
+    limit_start("w", PENDING, ["default"]),
+    limit_start("w", PENDING, []),
+    fair_fill("fair", 10),
+    fair_queues(),
+    limit_tend(),
     job_standing(1, 10),
     stats_count(),
     doctor_look(1),
@@ -242,6 +277,8 @@ CANNED: dict[str, list[Row]] = {
     "job_reprioritize": [(1,)],
     "job_reschedule": [(1,)],
     "claim_held": [(1,)],
+    "claim_lock": [(1,)],
+    "job_finish": [(1,)],
     "effect_get": [("1",)],
     "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
     "key_take": [(FREE.text,)],
@@ -249,13 +286,24 @@ CANNED: dict[str, list[Row]] = {
     "pause_list": [("queue", "mail", 0, None, "ann", "the relay is down")],
     "queue_get": [QUEUE],
     "queue_list": [QUEUE],
-    "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
     "schedule_add": [("hourly",)],
     "schedule_get": [SCHEDULE],
     "schedule_list": [SCHEDULE],
     "schedule_lock": [SCHEDULE],
     "schedule_next": [(0, 0)],
     "schedule_take": [("hourly",)],
+    "queue_lines": [("default", 0, "[[0,1]]", None, 0, None)],
+    "limit_configure": [("stripe", None, None, None, 0)],
+    "limit_declare": [("stripe",)],
+    "limit_look": [(1, None)],
+    "arrivals_take": [(USE.key, 2), (TENANT, 1)],
+    "fair_stock": [(0, None)],
+    "fair_tenants": [(TENANT, 0, 1)],
+    "limit_state": [
+        (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0),
+        ("queue:default", None, 0, 0, 0, 0, None, None, 0),
+    ],
+    "slots_lock": [(USE.key,)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
     "stats_clock": [(0,)],

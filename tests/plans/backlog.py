@@ -18,8 +18,9 @@ from dibs.model.retention import Retention
 from dibs.model.standing import Spot
 from dibs.model.unique import Unique
 from dibs.store import Store
-from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import COLUMNS, job_enqueue, row_of
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.keys import job_enqueue_keyed
 from dibs.store.ops.settle import job_settle

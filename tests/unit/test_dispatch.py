@@ -54,7 +54,7 @@ class Bench:
 
     def claimed(self, n: int, priority: int, crashes: int = 0) -> Claimed:
         args = f'{{"n": {n}}}'
-        row = (n, "hold", "mail", priority, args, 1, 1, 5, crashes, 0, 0, 0, None, None)
+        row = (n, "hold", "mail", priority, args, 1, 1, 5, crashes, 0, 0, 0, None, None, None, 0)
         return Claimed(*row, rank=priority, worker="w")
 
     async def add(self, *jobs: Claimed) -> None:

@@ -59,5 +59,5 @@ def test_two_ends_of_one_job_go_out_apart(caplog: pytest.LogCaptureFixture):
 
 
 def claimed(job_id: int, number: int) -> Claimed:
-    row = (job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None)
+    row = (job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None, None, 0)
     return Claimed(*row, rank=0, worker="w")

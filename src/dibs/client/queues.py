@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from dibs.client.faces import async_face, sync_face
 from dibs.model.aging import Aging
+from dibs.model.fair import Fair
 from dibs.model.job import ByPriority, check_name
 from dibs.model.pauses import make_pause
 from dibs.model.queues import QueuePolicy
@@ -43,6 +44,8 @@ class Queues:
         weights: ByPriority | None = None,
         timeout: Duration | None = None,
         retention: Retention | None = None,
+        concurrency: int | None = None,
+        fair_by: Fair | str | None = None,
     ) -> None:
         """Say in code which policy a queue has; a worker stores it when it starts.
 
@@ -57,6 +60,9 @@ class Queues:
                 kind says. Default no limit.
             retention: how long its ended jobs are kept, and how many. Default as `Retention()`
                 says: completed and cancelled ones for 7 days, dead letters until purged.
+            concurrency: how many of its jobs run at once, on all workers. Default any number.
+            fair_by: the arg whose values, tenants say, take turns while several have work; with
+                weights or exempt priorities a `Fair`. Default none.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -65,7 +71,7 @@ class Queues:
         Example:
             >>> app.queues.declare("reports", aging=Aging(after=600, every=60))
         """
-        policy = _policy(aging, weights, timeout, retention)
+        policy = _policy(aging, weights, timeout, retention, concurrency, fair_by)
         self.declared[check_name(name, "queue")] = policy
 
     def _configure(
@@ -76,6 +82,8 @@ class Queues:
         weights: ByPriority | None = None,
         timeout: Duration | None = None,
         retention: Retention | None = None,
+        concurrency: int | None = None,
+        fair_by: Fair | str | None = None,
     ) -> Operation[Queue]:
         """Set the policy of a queue from now on; every worker follows it at its next claim.
 
@@ -93,6 +101,9 @@ class Queues:
                 as in `Retention(completed=3600, dead=timedelta(days=30))`. Default as
                 `Retention()` says: completed and cancelled ones for 7 days, dead letters until
                 purged.
+            concurrency: how many of its jobs run at once, on all workers. Default any number.
+            fair_by: the arg whose values, tenants say, take turns while several have work; with
+                weights or exempt priorities a `Fair`. Default none.
 
         Raises:
             InvalidJobError: something that can't be a queue's name, or a level that is no priority.
@@ -101,7 +112,7 @@ class Queues:
         Example:
             >>> app.queues.configure("mail", aging=Aging(after=600, every=60, step=1, ceiling=20))
         """
-        policy = _policy(aging, weights, timeout, retention)
+        policy = _policy(aging, weights, timeout, retention, concurrency, fair_by)
         return queues.queue_configure(check_name(name, "queue"), policy)
 
     def _reset(self, name: str) -> Operation[Queue]:
@@ -186,6 +197,9 @@ def _policy(
     weights: ByPriority | None,
     timeout: Duration | None,
     retention: Retention | None,
+    concurrency: int | None,
+    fair_by: Fair | str | None,
 ) -> QueuePolicy:
     shares = {} if weights is None else cast("Mapping[int, int]", weights)
-    return QueuePolicy(aging, shares, timeout, retention)
+    fair = Fair(fair_by) if isinstance(fair_by, str) else fair_by
+    return QueuePolicy(aging, shares, timeout, retention, concurrency, fair)

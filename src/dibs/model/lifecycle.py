@@ -55,6 +55,8 @@ class Claim:
     attempt: int
     """Which counted attempt this is, from 1."""
     max_attempts: int
+    counted: bool = True
+    """Whether the job may hold slots of limits, which its end frees."""
 
 
 # --- Outcomes: how an attempt ended --------------------------------------------------------

@@ -25,6 +25,7 @@ from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
 from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
+from dibs.worker.turns import Turns
 
 
 @dataclass(slots=True)
@@ -38,11 +39,13 @@ class Pipeline:
     settler: Settler
     promote: Promote
     schedules: Schedules
+    turns: Turns
     others: tuple[Service, ...]
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, self.schedules, *self.others)
+        loops = (self.settler, self.fetcher, self.promote, self.schedules, self.turns)
+        return (*loops, *self.others)
 
 
 def make_pipeline(
@@ -66,10 +69,12 @@ def make_pipeline(
     slots = Slots(options.concurrency, options.reserve)
     dispatcher = Dispatcher(handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
+    turns = Turns(store, worker, serving.queues)
     fetcher = Fetcher(
-        store, worker, serving, list(handlers), dispatcher, settler.held, heartbeat.holds,
+        store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,
     )  # fmt: skip
+    settler.on_ready = turns.on_ready = fetcher.readied
     dispatcher.on_room = fetcher.poke
     others = (
         Rescue(store, settings, fetcher.nudge),
@@ -86,7 +91,9 @@ def make_pipeline(
         promote.poke()  # what has jitter is not ready yet
 
     schedules = Schedules(store, fired)
-    return Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, schedules, others)
+    return Pipeline(
+        store, heartbeat, dispatcher, fetcher, settler, promote, schedules, turns, others
+    )
 
 
 def _heartbeat(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -61,6 +61,8 @@ class Settler(Service):
         self._try_at: dict[Key, float] = {}
         # Sent, and never answered: what is found completed later may have been so by that.
         self._doubted: set[Key] = set()
+        self.on_ready: Callable[[Collection[str]], None] = lambda _: None
+        """Told in which queues others may start, for whom slots came free."""
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -114,7 +116,9 @@ class Settler(Service):
 
     async def _flush(self, batch: list[tuple[Claimed, Settlement]]) -> None:
         again = {job.queue for job, end in batch if isinstance(end, Requeue)}
-        settling = replace(job_settle([end for _, end in batch]), nudges=lambda _: again)
+        settling = replace(
+            job_settle([end for _, end in batch]), nudges=lambda moved: again | moved.ready
+        )
         keys = {key_of(job) for job, _ in batch}
         doubted = self._doubted & keys
         self._doubted |= keys
@@ -126,6 +130,8 @@ class Settler(Service):
             self._doubted -= keys - doubted
             await self._flush_singly(batch, error)
             return
+        if settled.ready:
+            self.on_ready(settled.ready)
         for job, settlement in batch:
             if job.id in settled.moved:
                 del self._pending[key_of(job)]

@@ -16,6 +16,7 @@ from dibs.client.client import Client
 from dibs.services.base import Service
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.declarations import Declared, schedule_declare
+from dibs.store.ops.limit_rules import limit_declare
 from dibs.store.ops.queues import queue_declare
 from dibs.store.ops.workers import job_due, worker_leave
 from dibs.telemetry import log_event
@@ -137,6 +138,8 @@ class Worker:
         def nudged() -> None:
             parts.fetcher.nudge()
             parts.promote.poke()
+            if self._client.limits.declared:
+                parts.turns.poke()
 
         serving = self._options.serving
         watch = parts.store.watch(serving, lambda: call_soon(loop, nudged))
@@ -158,10 +161,12 @@ class Worker:
             await asyncio.to_thread(watch.close)
 
     async def _declare(self, store: Store) -> None:
-        """Store what the code says of queues and schedules."""
+        """Store what the code says of queues, limits and schedules."""
         client = self._client
         if declared := client.queues.declared:
             await store.arun(queue_declare(declared))
+        if rules := client.limits.declared:
+            await store.arun(limit_declare(rules))
         done = await store.arun(schedule_declare(client.schedules.declared, list(client.handlers)))
         if done != Declared():
             log_event(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dibs.model.lifecycle import Claim
-from dibs.model.lines import Demand, Line, Pop, Serving, Turn, pops
+from dibs.model.lines import Demand, Pop, Serving, Turn, pops
 from dibs.model.marks import Mark
-from dibs.model.ordering import Credit, order, ranks
-from dibs.model.queues import QueuePolicy, policy_from_json
+from dibs.model.ordering import Credit, ranks
+from dibs.store.ops.front import Front, lines_of, read_front
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
-
-ALL = 2**62
-"""More heads than there are."""
 
 
 class Claimed(NamedTuple):
@@ -41,19 +36,27 @@ class Claimed(NamedTuple):
     """Microseconds; 0 for none, None for that of the kind or queue."""
     retry: str | None
     """Its own rules for retries, as JSON; None for those of its kind."""
+    limits: str | None
+    """What it needs of its limits, as JSON; None where it has none."""
+    pending: int
+    """1 where its limits are to be asked before it starts, else 0."""
     rank: int
     """Of two jobs that a worker holds the one of higher rank starts first."""
     worker: str
     """Who took it."""
     queue_timeout: int | None = None
     """Microseconds; None where the queue's policy has none."""
+    counted: bool = False
+    """Whether it holds slots."""
 
     @property
     def ticket(self) -> Claim:
         """The right to settle this attempt."""
         if self.claim is None or self.attempt is None:
             raise ValueError(f"job {self.id} was blocked, not claimed")
-        return Claim(self.id, self.claim, self.worker, self.attempt, self.max_attempts)
+        return Claim(
+            self.id, self.claim, self.worker, self.attempt, self.max_attempts, self.counted
+        )
 
 
 Key = tuple[int, int | None]
@@ -71,6 +74,12 @@ class Found:
 
     jobs: list[Claimed]
     """In the order in which they are to start."""
+    pending: list[Claimed]
+    """Those whose limits are to be asked first."""
+    counted: frozenset[str]
+    """Of the queues, those of which only so many jobs may run at once."""
+    full: bool
+    """Whether such a queue held more that could have been taken otherwise."""
     admitted: int
     """Blocked jobs that were made ready first."""
     turns: list[Turn]
@@ -79,78 +88,6 @@ class Found:
     """What weights owe now."""
     lines: int
     """How many lines it read, if all of them are likely to give some; else 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Front:
-    """Lines as they stood at one moment."""
-
-    lines: list[Line]
-    policies: dict[str, QueuePolicy]
-    """Of the queues that have lines."""
-    now: int
-
-    @property
-    def alike(self) -> int:
-        """How many lines are likely to give some; 0 where one line may well give all.
-
-        Of strict queues only the first lines are read. Where all lines of a queue are, those in
-        front give most.
-        """
-        strict = all(policy.strict for policy in self.policies.values())
-        return len(self.lines) if strict else 0
-
-    def order(self, serving: Serving, demand: Demand, credit: Credit) -> list[Turn]:
-        """Return the next jobs."""
-        return order(self.lines, serving, demand, self.policies, self.now, credit)
-
-    def too_short(self, turns: Sequence[Turn], heads: int) -> bool:
-        """Return whether `turns` use up what was read of a line or queue that may hold more.
-
-        Of each line `heads` were read at most, and of a strict queue no line behind so many.
-        """
-        taken = Counter((turn.queue, turn.priority) for turn in turns)
-        read: Counter[str] = Counter()
-        left: Counter[str] = Counter()
-        for queue, priority, of_line in self.lines:
-            behind = len(of_line) - taken[queue, priority]
-            if not behind and len(of_line) == heads:
-                return True
-            read[queue] += len(of_line)
-            left[queue] += behind
-        return any(
-            not left[queue] and read[queue] >= heads and self.policies[queue].strict
-            for queue in read
-        )
-
-
-def read_front(
-    serving: Serving,
-    count: int,
-    enough: int,
-    marks: Sequence[Mark] = (),
-    kind: str | None = None,
-    *,
-    paused: bool = False,
-    alone: bool = False,
-) -> Generator[Statement, RowList, Front]:
-    """Read the lines that `serving` covers.
-
-    Args:
-        serving: whose queues and range.
-        count: how many heads of each line.
-        enough: where order is strict, leave out the lines behind so many heads.
-        marks: where to start in a line. Default at its front.
-        kind: see only jobs of this kind. Default all.
-        paused: read the lines of queues that are paused too.
-        alone: no transaction is needed.
-    """
-    table = Rows(Mark._fields, marks)
-    read = {"count": count, "enough": enough, "marks": table, "kind": kind, "paused": int(paused)}
-    rows = yield Statement("queue_lines", {**lines_of(serving), **read}, alone)
-    lines = [Line(row[0], row[1], json.loads(row[2])) for row in rows]
-    policies = {row[0]: policy_from_json(row[3]) for row in rows}
-    return Front(lines, policies, rows[0][4] if rows else 0)
 
 
 @operation()
@@ -188,9 +125,10 @@ def job_claim(
     if admit:
         blocked = {**lines_of(serving), "kinds": known, "count": demand.count}
         admitted = (yield Statement("job_admit", blocked))[0][0]
-    front, turns, owed = yield from _next_turns(
+    front, wanted, owed = yield from _next_turns(
         serving, demand, credit or {}, marks, heads, alone=not admit
     )
+    turns = front.within_rooms(wanted)
     rows: Sequence[Row] = ()
     if turns:
         rows = yield Statement(
@@ -198,6 +136,7 @@ def job_claim(
             {
                 "worker": worker,
                 "kinds": known,
+                "counted": sorted(front.rooms),
                 "lines": Rows(Pop._fields, pops(turns)),
                 "ids": [turn.job_id for turn in turns],
             },
@@ -205,16 +144,19 @@ def job_claim(
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
     limits = {queue: policy.limit for queue, policy in front.policies.items()}
     jobs = [
-        Claimed._make((*row, rank[turn], worker, limits[turn.queue]))
+        Claimed._make((*row, rank[turn], worker, limits[turn.queue], False))
         for row, turn in _in_turn(rows, turns)
     ]
-    return Found(jobs, admitted, turns, owed, front.alike)
-
-
-@operation(reads=True)
-def line_fronts(serving: Serving, *, paused: bool = False) -> Steps[Front]:
-    """Return every line of `serving` with its first job; of paused queues where `paused` is set."""
-    return (yield from read_front(serving, 1, ALL, paused=paused, alone=True))
+    return Found(
+        [job for job in jobs if not job.pending],
+        [job for job in jobs if job.pending],
+        frozenset(front.rooms),
+        len(turns) < len(wanted),
+        admitted,
+        turns,
+        owed,
+        front.alike,
+    )
 
 
 def _next_turns(
@@ -234,21 +176,12 @@ def _next_turns(
     above = serving.above(demand.lowest)
     heads = min(heads or demand.count, demand.count)
     while True:
-        front = yield from read_front(above, heads, heads, marks, alone=alone)
+        front = (yield from read_front(above, heads, heads, marks, alone=alone)).open()
         owed = {name: (weights, dict(own)) for name, (weights, own) in credit.items()}
         turns = front.order(serving, demand, owed)
         if heads >= demand.count or not front.too_short(turns, heads):
             return front, turns, owed
         heads = demand.count
-
-
-def lines_of(serving: Serving) -> dict[str, Any]:
-    """Return the parameters that name the lines of `serving`."""
-    return {
-        "queues": list(serving.queues),
-        "lowest": serving.lowest,
-        "highest": serving.highest,
-    }
 
 
 def _in_turn(rows: Sequence[Row], turns: Sequence[Turn]) -> Iterator[tuple[Row, Turn]]:

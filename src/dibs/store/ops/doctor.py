@@ -73,6 +73,4 @@ def doctor_look(newest: int) -> Steps[Facts]:
     counts = yield from stats_count().steps()
     paused = yield from pause_list().steps()
     schedules = yield from schedule_list().steps()
-    return Facts(
-        now, version, settings, holders, tables, workers, counts.places, paused, schedules
-    )
+    return Facts(now, version, settings, holders, tables, workers, counts.places, paused, schedules)

@@ -60,6 +60,8 @@ def job_complete(claim: Claim, result: str | None) -> Steps[None]:
     # loses the database between the two, a figure is lost, never a job.
     end = (claim.job_id, claim.number, str(State.COMPLETED), result, None)
     yield Statement("job_finish", finishing(claim.worker, [end], counted=False))
+    if claim.counted:
+        yield Statement("slots_leave", {"ids": [claim.job_id]})
 
 
 def _shown(claim: Claim) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dibs.model.queues import STRICT, QueuePolicy
 from dibs.model.standing import Spot, bounds, window_start, within
 from dibs.model.times import to_micros
 from dibs.model.verdicts import obstacle_at
-from dibs.store.ops.claim import line_fronts
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_get
 from dibs.store.ops.pauses import read_pause
 from dibs.store.ops.queues import queue_get

@@ -13,7 +13,7 @@ from dibs.model.job import WAITING, AttemptOutcome, Job, State
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import policy_from_json
 from dibs.model.times import from_micros
-from dibs.store.ops.claim import read_front
+from dibs.store.ops.front import read_front
 from dibs.store.statement import Row, RowList, Statement, Steps, operation
 
 TRIES = 10

@@ -22,11 +22,13 @@ _BURY = (
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Which jobs a settlement moved, by their ids."""
+    """What a settlement came to; jobs by their ids."""
 
     moved: set[int]
     cancelled: set[int]
     """Of these, what would have run again and ended as cancelled instead: somebody had asked."""
+    ready: frozenset[str] = frozenset()
+    """Queues in which others may start now, for whom slots came free."""
 
     def became(self, settlement: Settlement) -> Settlement:
         """Return what became of one that moved its job."""
@@ -39,6 +41,8 @@ class Settled:
 def job_settle(settlements: Sequence[Settlement]) -> Steps[Settled]:
     """Carry `settlements` out and return which jobs they moved.
 
+    The slots of limits that those held are free then, for others who become ready.
+
     What would run again, and somebody asked to cancel while it ran, ends as cancelled instead.
 
     One that was not moved had lost its claim: the job was rescued meanwhile, and nothing of the
@@ -49,7 +53,8 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[Settled]:
     statements = list(_statements(settlements)) or [("job_finish", finishing("", []))]
     moved: set[int] = set()
     cancelled: set[int] = set()
-    alone = len(statements) == 1
+    counted = [one.claim.job_id for one in settlements if one.claim.counted]
+    alone = len(statements) == 1 and not counted
     for name, params in statements:
         moved.update(row[0] for row in (yield Statement(name, params, alone)))
         rows = params["rows"].rows
@@ -59,7 +64,13 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[Settled]:
             ends = [(row[0], row[1], str(State.CANCELLED), None, None) for row in left]
             asked = finishing(params["worker"], ends, asked=True)
             cancelled.update(row[0] for row in (yield Statement("job_finish", asked)))
-    return Settled(moved | cancelled, cancelled)
+    moved |= cancelled
+    # In a statement of its own: what others did under these keys is seen in the next one.
+    ended = [job_id for job_id in counted if job_id in moved]
+    if not ended or not (yield Statement("slots_lock", {"ids": ended})):
+        return Settled(moved, cancelled)
+    freed = yield Statement("slots_free", {"ids": ended})
+    return Settled(moved, cancelled, frozenset(row[0] for row in freed))
 
 
 def finishing(

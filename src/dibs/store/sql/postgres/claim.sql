@@ -4,10 +4,10 @@
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads, of :kind alone where it is not NULL. Under strict order, which is that of a
 -- policy without aging and weights, a queue's lines end where :enough heads were found. Queues that
--- are paused have none, unless :paused is 1. A line in
--- :marks is read behind it: what was claimed before it stays in the index until a vacuum, and would
--- be read again every time. Returns queue, priority, the heads as JSON, the queue's policy, and the
--- time.
+-- are paused have none, unless :paused is 1. A line in :marks is read behind it: what was claimed
+-- before it stays in the index until a vacuum, and would be read again every time. Returns queue,
+-- priority, the heads as JSON, the queue's policy, the time, and how many more jobs of the queue may
+-- run, or NULL for any number.
 -- A loose index scan: from each line to the next one below it, which is the highest that stands
 -- above the next mark, or that mark's own line, empty or not. OFFSET 0: found once, where a
 -- sub-select that is pulled up would be found again by each who names it. Arrays become JSON at the
@@ -59,12 +59,18 @@ WITH RECURSIVE mark AS MATERIALIZED (
             OR strpos(line.policy, '"aging"') > 0 OR strpos(line.policy, '"weights"') > 0
         )
 )
-SELECT queue, priority, to_json(heads)::text, policy, :now FROM line WHERE heads <> '{}';
+SELECT queue, priority, to_json(heads)::text, policy, :now,
+    (SELECT q.concurrency - (SELECT count(*) FROM dibs_slots AS s WHERE s.key = 'queue:' || q.name)
+    FROM dibs_queues AS q WHERE q.name = line.queue AND q.concurrency IS NOT NULL)
+FROM line WHERE heads <> '{}';
 
 -- name: job_claim
 -- Take from the front of each of :lines so many jobs, from where that front was seen. Jobs of
 -- :kinds start running for :worker under a new claim; others, and those of kinds that are paused,
--- are blocked until a worker admits them. Returns the record of each; claim and attempt are NULL for the blocked ones.
+-- are blocked until a worker admits them. Jobs with limits, and those of the queues in :counted, are
+-- blocked under `limit`, for limit_start and limit_block to decide. Returns the record of each;
+-- claim and attempt are NULL for the blocked ones, and the last column is 1 for those that are to be
+-- decided.
 WITH head AS MATERIALIZED (
     SELECT h.* FROM unnest(
         :lines_queue::text[], :lines_priority::smallint[], :lines_scheduled_at::bigint[],
@@ -83,25 +89,30 @@ WITH head AS MATERIALIZED (
     RETURNING job_id
 ), job AS MATERIALIZED (
     SELECT j.*, j.kind = ANY (:kinds::text[]) AND j.kind <> ALL (ARRAY(
-        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
-    )) AS known
+            SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+        )) AS known,
+        j.limits IS NOT NULL OR j.queue = ANY (:counted::text[]) AS limited
     FROM dibs_jobs AS j WHERE j.id = ANY (ARRAY(SELECT job_id FROM taken))
 ), running AS (
     INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
-    SELECT id, :worker, claim + 1, attempt + 1, :now FROM job WHERE known
+    SELECT id, :worker, claim + 1, attempt + 1, :now FROM job WHERE known AND NOT limited
 ), blocked AS (
     INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
-    SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM job WHERE NOT known
+    SELECT CASE WHEN known THEN 'limit' ELSE 'kind:' || kind END, queue, priority, scheduled_at, id
+    FROM job WHERE limited OR NOT known
 ), freed AS (
     -- By the key that the record names: without any, no key is looked for.
     DELETE FROM dibs_keys
     WHERE key = ANY (ARRAY(
-        SELECT unique_key FROM job WHERE known AND unique_during = 'waiting'
-    )) AND job_id = ANY (ARRAY(SELECT id FROM job WHERE known)) AND during = 'waiting'
+        SELECT unique_key FROM job WHERE known AND NOT limited AND unique_during = 'waiting'
+    )) AND job_id = ANY (ARRAY(SELECT id FROM job WHERE known AND NOT limited))
+        AND during = 'waiting'
 )
 SELECT id, kind, queue, priority, args::text,
-    CASE WHEN known THEN claim + 1 END, CASE WHEN known THEN attempt + 1 END,
-    max_attempts, crashes, scheduled_at, created_at, :now, timeout, retry
+    CASE WHEN known AND NOT limited THEN claim + 1 END,
+    CASE WHEN known AND NOT limited THEN attempt + 1 END,
+    max_attempts, crashes, scheduled_at, created_at, :now, timeout, retry, limits,
+    CASE WHEN known AND limited THEN 1 ELSE 0 END
 FROM job;
 
 -- name: job_admit

@@ -61,10 +61,17 @@ WITH letter AS MATERIALIZED (
         scheduled_at = GREATEST(:now, :base::bigint + (:done::bigint + p.n) * :gap::bigint)
     FROM place AS p
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM moved)) AND p.job_id = j.id
-    RETURNING j.id, j.queue, j.priority, j.scheduled_at
+    RETURNING j.id, j.queue, j.priority, j.scheduled_at, j.turn
 ), ready AS (
     INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-    SELECT id, queue, priority, scheduled_at FROM alive WHERE scheduled_at <= :now
+    SELECT id, queue, priority, scheduled_at FROM alive WHERE scheduled_at <= :now AND turn IS NULL
+), blocked AS (
+    INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+    SELECT turn, queue, priority, scheduled_at, id FROM alive
+    WHERE scheduled_at <= :now AND turn IS NOT NULL
+    RETURNING key
+), arrival AS (
+    INSERT INTO dibs_arrivals (key, count) SELECT key, count(*) FROM blocked GROUP BY key
 ), scheduled AS (
     INSERT INTO dibs_scheduled (due, job_id)
     SELECT scheduled_at, id FROM alive WHERE scheduled_at > :now

@@ -1,21 +1,28 @@
 -- Differs from SQLite: rows that another worker is moving are skipped.
 
 -- name: job_promote
--- Make up to :count scheduled jobs whose time has come ready.
--- Returns the queue of each.
+-- Make up to :count scheduled jobs whose time has come ready, or block them where they have to wait
+-- for their turn; then their keys are among the arrivals. Returns the queue of each.
 WITH due AS MATERIALIZED (
     SELECT ctid AS address FROM dibs_scheduled WHERE due <= :now
     ORDER BY due, job_id LIMIT :count FOR UPDATE SKIP LOCKED
 ), moved AS (
     DELETE FROM dibs_scheduled WHERE ctid = ANY (ARRAY(SELECT address FROM due))
     RETURNING job_id
+), job AS MATERIALIZED (
+    SELECT id, queue, priority, scheduled_at, turn FROM dibs_jobs
+    WHERE id = ANY (ARRAY(SELECT job_id FROM moved))
 ), ready AS (
     INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-    SELECT id, queue, priority, scheduled_at FROM dibs_jobs
-    WHERE id = ANY (ARRAY(SELECT job_id FROM moved))
-    RETURNING queue
+    SELECT id, queue, priority, scheduled_at FROM job WHERE turn IS NULL
+), blocked AS (
+    INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+    SELECT turn, queue, priority, scheduled_at, id FROM job WHERE turn IS NOT NULL
+), arrival AS (
+    INSERT INTO dibs_arrivals (key, count)
+    SELECT turn, count(*) FROM job WHERE turn IS NOT NULL GROUP BY turn
 )
-SELECT queue FROM ready;
+SELECT queue FROM job;
 
 -- name: job_stale
 -- Up to :count running jobs of workers without a lease, locked.

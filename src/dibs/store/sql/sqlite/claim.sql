@@ -5,8 +5,8 @@
 -- The lines of :queues with a priority from :lowest to :highest, from the highest down, each with
 -- up to :count heads, of :kind alone where it is not NULL. Under strict order, which is that of a
 -- policy without aging and weights, a queue's lines end where :enough heads were found. Queues that
--- are paused have none, unless :paused is 1. Returns
--- queue, priority, the heads as JSON, the queue's policy, and the time.
+-- are paused have none, unless :paused is 1. Returns queue, priority, the heads as JSON, the queue's
+-- policy, the time, and how many more jobs of the queue may run, or NULL for any number.
 -- A loose index scan: from each line to the head of the next one below it.
 WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
     SELECT q.value, (SELECT policy FROM dibs_queues WHERE name = q.value), :highest + 1, '[]', 0
@@ -36,12 +36,18 @@ WITH RECURSIVE line (queue, policy, priority, heads, found) AS (
     WHERE line.found + json_array_length(line.heads) < :enough
         OR instr(line.policy, '"aging"') OR instr(line.policy, '"weights"')
 )
-SELECT queue, priority, heads, policy, :now FROM line WHERE heads <> '[]';
+SELECT queue, priority, heads, policy, :now,
+    (SELECT q.concurrency - (SELECT COUNT(*) FROM dibs_slots AS s WHERE s.key = 'queue:' || q.name)
+    FROM dibs_queues AS q WHERE q.name = line.queue AND q.concurrency IS NOT NULL)
+FROM line WHERE heads <> '[]';
 
 -- name: job_claim
 -- Take the ready jobs in :ids. Jobs of :kinds start running for :worker under a new claim; others,
--- and those of kinds that are paused, are blocked until a worker admits them. Returns the record of each; claim and attempt are
--- NULL for the blocked ones. By id, not so many from each line: LIMIT cannot differ from line to
+-- and those of kinds that are paused, are blocked until a worker admits them. Jobs with limits, and
+-- those of the queues in :counted, are blocked under `limit`, for limit_start and limit_block to
+-- decide. Returns the record of each; claim and attempt are NULL for the blocked ones, and the last
+-- column is 1 for those that are to be decided. By id, not so many from each line: LIMIT cannot
+-- differ from line to line
 -- line here, and nobody else has taken the heads that this transaction saw.
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:ids));
 INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
@@ -50,16 +56,21 @@ WHERE id IN (SELECT value FROM json_each(:ids))
     AND kind IN (SELECT value FROM json_each(:kinds))
     AND kind NOT IN (
         SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
-    );
+    )
+    AND limits IS NULL AND queue NOT IN (SELECT value FROM json_each(:counted));
 INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
-SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
+SELECT CASE WHEN kind IN (SELECT value FROM json_each(:kinds)) AND kind NOT IN (
+        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+    ) THEN 'limit' ELSE 'kind:' || kind END, queue, priority, scheduled_at, id
+FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:ids))
     AND NOT EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_jobs.id);
 DELETE FROM dibs_keys
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND during = 'waiting'
     AND EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_keys.job_id);
 SELECT j.id, j.kind, j.queue, j.priority, j.args, r.claim, r.attempt,
-    j.max_attempts, j.crashes, j.scheduled_at, j.created_at, :now, j.timeout, j.retry
+    j.max_attempts, j.crashes, j.scheduled_at, j.created_at, :now, j.timeout, j.retry, j.limits,
+    EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id AND b.key = 'limit')
 FROM json_each(:ids) AS t
 CROSS JOIN dibs_jobs AS j ON j.id = t.value
 LEFT JOIN dibs_running AS r ON r.job_id = j.id;

@@ -52,7 +52,14 @@ FROM json_each(:moved) AS m WHERE j.id = m.value;
 DELETE FROM dibs_dead WHERE job_id IN (SELECT value FROM json_each(:moved));
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
 SELECT id, queue, priority, scheduled_at FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now;
+WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now AND turn IS NULL;
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT turn, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now AND turn IS NOT NULL;
+INSERT INTO dibs_arrivals (key, count)
+SELECT turn, COUNT(*) FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now AND turn IS NOT NULL
+GROUP BY turn;
 INSERT INTO dibs_scheduled (due, job_id)
 SELECT scheduled_at, id FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at > :now;

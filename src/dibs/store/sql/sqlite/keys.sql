@@ -65,20 +65,36 @@ DELETE FROM dibs_scheduled WHERE (due, job_id) IN (
 DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:waiting));
 UPDATE dibs_jobs AS j
 SET kind = i.kind, queue = i.queue, priority = i.priority, args = i.args,
-    max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry,
+    max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry, limits = i.limits,
+    turn = (
+        SELECT CASE WHEN q.fair_by IS NOT NULL AND i.priority < q.fair_below
+            THEN 'fair:' || json_array(q.name, substr(
+                json_extract(i.args, '$.' || q.fair_by), 1, 200
+            ))
+            ELSE i.turn END
+        FROM (SELECT 1) LEFT JOIN dibs_queues AS q ON q.name = i.queue
+    ),
     scheduled_at = COALESCE(i.scheduled_at, :now + i.delay)
 FROM (
     SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS kind,
         json_extract(value, '$[2]') AS queue, json_extract(value, '$[3]') AS priority,
         json_extract(value, '$[4]') AS args, json_extract(value, '$[5]') AS max_attempts,
         json_extract(value, '$[6]') AS scheduled_at, json_extract(value, '$[7]') AS delay,
-        json_extract(value, '$[8]') AS timeout, json_extract(value, '$[9]') AS retry
+        json_extract(value, '$[8]') AS timeout, json_extract(value, '$[9]') AS retry,
+        json_extract(value, '$[10]') AS limits, json_extract(value, '$[11]') AS turn
     FROM json_each(:jobs)
 ) AS i
 WHERE j.id = i.job_id AND j.id IN (SELECT value FROM json_each(:waiting));
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
 SELECT id, queue, priority, scheduled_at FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now;
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now AND turn IS NULL;
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT turn, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now AND turn IS NOT NULL;
+INSERT INTO dibs_arrivals (key, count)
+SELECT turn, COUNT(*) FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now AND turn IS NOT NULL
+GROUP BY turn;
 INSERT INTO dibs_scheduled (due, job_id)
 SELECT scheduled_at, id FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at > :now;

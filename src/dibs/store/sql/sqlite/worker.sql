@@ -1,8 +1,8 @@
 -- Differs from PostgreSQL: the one writer needs no row locks.
 
 -- name: job_promote
--- Make up to :count scheduled jobs whose time has come ready.
--- Returns the queue of each.
+-- Make up to :count scheduled jobs whose time has come ready, or block them where they have to wait
+-- for their turn; then their keys are among the arrivals. Returns the queue of each.
 -- keep: moved
 SELECT job_id FROM dibs_scheduled WHERE due <= :now ORDER BY due, job_id LIMIT :count;
 DELETE FROM dibs_scheduled WHERE (due, job_id) IN (
@@ -10,8 +10,14 @@ DELETE FROM dibs_scheduled WHERE (due, job_id) IN (
 );
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
 SELECT id, queue, priority, scheduled_at FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:moved));
-SELECT queue FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:moved));
+WHERE id IN (SELECT value FROM json_each(:moved)) AND turn IS NULL;
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT turn, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:moved)) AND turn IS NOT NULL;
+INSERT INTO dibs_arrivals (key, count)
+SELECT turn, COUNT(*) FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:moved)) AND turn IS NOT NULL GROUP BY turn;
+SELECT queue FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:moved));
 
 -- name: job_stale
 -- Up to :count running jobs of workers without a lease.

@@ -1,0 +1,49 @@
+"""What a job needs of its limits, and the keys under which that is counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dibs.model.unique import readable
+
+QUEUE = "queue:"
+"""Before the name of a queue whose jobs are counted."""
+
+
+def limit_key(name: str, value: str | None = None) -> str:
+    """Return the text under which a limit, or one value of its key, is counted."""
+    return f"limit:{json.dumps([name] if value is None else [name, readable(value)])}"
+
+
+def key_parts(key: str) -> tuple[str, str | None]:
+    """Return the limit's name and the value in a key; of a queue's key that key, and None."""
+    if key.startswith(QUEUE):
+        return key, None
+    name, *value = json.loads(key.removeprefix("limit:"))
+    return name, value[0] if value else None
+
+
+class Use(NamedTuple):
+    """What a job needs of a limit."""
+
+    key: str
+    """Where it is counted: the name of the limit with the value of its key, as text."""
+    name: str
+    cost: int
+
+
+def uses_to_json(uses: Sequence[Use]) -> str | None:
+    """Return what is stored with a job."""
+    return json.dumps(uses) if uses else None
+
+
+def uses_from_json(text: str | None) -> list[Use]:
+    """Return what a job needs, as it was stored."""
+    return [] if text is None else [Use(*use) for use in json.loads(text)]
+
+
+def cost_under(key: str, text: str | None) -> int:
+    """Return what a job costs under a key, of what it needs as it was stored; 1 where it can't."""
+    return next((use.cost for use in uses_from_json(text) if use.key == key), 1)
