@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,13 @@ import pytest
 from dibs import Dibs
 from dibs.errors import MissingDependencyError
 from dibs.testing import PostgresCluster
+from tests.support.database import EMPTY, query
+from tests.support.memory import keep_temporary_files_in_memory
+
+# Hundreds of Python processes are started: they need not compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+keep_temporary_files_in_memory()
 
 # These tests kill processes, never the machine: what a crash of the operating system would lose
 # need not be paid for.
@@ -34,21 +43,47 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template() -> str | None:
-    """The database that each test's own is copied from; a folder's conftest may put another."""
-    return None
+def postgres_with_tables(postgres_cluster: PostgresCluster) -> str:
+    """The name of a PostgreSQL database that has the tables, to be copied."""
+    return _migrated(postgres_cluster.create_database()).rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def sqlite_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that has the tables, to be copied."""
+    path = tmp_path_factory.mktemp("tables") / "dibs.db"
+    _migrated(f"sqlite:///{path}")
+    return path
+
+
+def _migrated(url: str) -> str:
+    with closing(Dibs(url)) as app:
+        app.migrate()
+    return url
 
 
 @pytest.fixture
-def postgres_url(postgres_cluster: PostgresCluster, postgres_template: str | None) -> Iterator[str]:
-    url = postgres_cluster.create_database(template=postgres_template)
+def has_tables(request: pytest.FixtureRequest) -> bool:
+    """Whether the test's database has the tables before the test makes them."""
+    return not {"new_app", "tables_url"}.isdisjoint(request.fixturenames)
+
+
+@pytest.fixture
+def postgres_url(
+    postgres_cluster: PostgresCluster, has_tables: bool, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    template = request.getfixturevalue("postgres_with_tables") if has_tables else None
+    url = postgres_cluster.create_database(template=template)
     yield url
     postgres_cluster.drop_database(url.rpartition("/")[2])
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'dibs.db'}"
+def sqlite_url(tmp_path: Path, has_tables: bool, request: pytest.FixtureRequest) -> str:
+    path = tmp_path / "dibs.db"
+    if has_tables:
+        shutil.copyfile(request.getfixturevalue("sqlite_with_tables"), path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -60,6 +95,23 @@ def engine(request: pytest.FixtureRequest) -> str:
 def database_url(engine: str, request: pytest.FixtureRequest) -> str:
     """A fresh, empty database; a test that asks for it runs once on each engine."""
     return request.getfixturevalue(f"{engine}_url")
+
+
+@pytest.fixture(scope="session")
+def tables_database(postgres_cluster: PostgresCluster, postgres_with_tables: str) -> str:
+    """A PostgreSQL database that has the tables, for one test after the other."""
+    return postgres_cluster.create_database(template=postgres_with_tables)
+
+
+@pytest.fixture
+def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database that has the tables, without jobs; once on each engine."""
+    if engine == "sqlite":
+        yield request.getfixturevalue("sqlite_url")
+        return
+    url = request.getfixturevalue("tables_database")
+    yield url
+    query(url, EMPTY)
 
 
 @pytest.fixture

@@ -6,35 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dibs import Dibs
 from dibs.testing import PostgresCluster
 from tests.conformance.dying import Morgue
 from tests.conformance.explaining import Shop
 from tests.conformance.face import Face, faces
-from tests.conformance.spies import EMPTY, raw
 
 OpenFace = Callable[..., Face]
-
-
-@pytest.fixture(scope="session")
-def tables_database(postgres_cluster: PostgresCluster) -> str:
-    """A PostgreSQL database that has the tables, for one test after the other."""
-    url = postgres_cluster.create_database()
-    app = Dibs(url)
-    app.migrate()
-    app.close()
-    return url
-
-
-@pytest.fixture
-def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database without jobs that has the tables, or, as every SQLite file, makes them itself."""
-    if engine == "sqlite":
-        yield request.getfixturevalue("sqlite_url")
-        return
-    url = request.getfixturevalue("tables_database")
-    yield url
-    raw(url, EMPTY)
 
 
 @pytest.fixture(params=["sync", "async"])

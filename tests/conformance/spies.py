@@ -24,24 +24,6 @@ REFUSE_POISON = {
 }
 """Make the database refuse jobs of one kind."""
 
-EMPTY = """
-DO $$
-DECLARE found text;
-BEGIN
-    DROP FUNCTION IF EXISTS refuse CASCADE;
-    FOR found IN SELECT tablename FROM pg_tables WHERE tablename = 'orders' LOOP
-        DROP TABLE orders;
-    END LOOP;
-    FOR found IN
-        SELECT tablename FROM pg_tables WHERE tablename LIKE 'dibs%' AND tablename NOT IN
-            ('dibs_migrations', 'dibs_history_default')
-    LOOP
-        EXECUTE format('TRUNCATE %I RESTART IDENTITY', found);
-    END LOOP;
-END $$
-"""
-"""Remove from a PostgreSQL database what a test has put there."""
-
 
 def sqlite_path(url: str) -> str:
     return url.removeprefix("sqlite:///")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -100,17 +100,21 @@ class Breaker:
         return None
 
 
-def run(app: Dibs, face: str, operation: Operation[Any]) -> None:
-    async def arun() -> None:
-        try:
-            await app.store.arun(operation)
-        finally:
-            await app.store.aclose()
+Run = Callable[[Operation[Any]], None]
 
+
+@contextmanager
+def running(app: Dibs, face: str) -> Iterator[Run]:
+    """Lend a function that carries operations out through one face of the app; close that."""
     if face == "sync":
-        app.store.run(operation)
-    else:
-        asyncio.run(arun())
+        with closing(app):
+            yield app.store.run
+        return
+    with asyncio.Runner() as runner:
+        try:
+            yield lambda operation: runner.run(app.store.arun(operation))
+        finally:
+            runner.run(app.aclose())
 
 
 # --- Cases -------------------------------------------------------------------------------------
@@ -203,26 +207,26 @@ FACES = [("sqlite", "sync"), ("postgres", "sync"), ("postgres", "async")]
 @pytest.mark.parametrize(("engine", "face"), FACES)
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if name != "dead_get"])
 def test_an_operation_that_fails_has_done_all_or_nothing(
-    database_url: str, engine: str, name: str, face: str, monkeypatch: pytest.MonkeyPatch
+    tables_url: str, engine: str, name: str, face: str, monkeypatch: pytest.MonkeyPatch
 ):
-    world = World(database_url)
+    world = World(tables_url)
     operation = CASES[name](world)
-    with closing(world.app):
+    with running(world.app, face) as run:
         before = world.tables()
-        failed = fail_everywhere(world, face, operation, Breaker(monkeypatch, operation.name))
+        failed = fail_everywhere(world, run, operation, Breaker(monkeypatch, operation.name))
         assert failed >= 2  # at least one statement, before and after
         with suppress(*DONE_BEFORE):
-            run(world.app, face, operation)
+            run(operation)
         changed = world.tables() != before
         assert changed or operation.name in IDLE, "it changed nothing: this case shows nothing"
-        assert misplaced(database_url) == []
+        assert misplaced(tables_url) == []
 
 
 def test_reads_change_nothing_wherever_they_fail(
-    database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
+    tables_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ):
-    world = World(database_url)
-    with closing(world.app):
+    world = World(tables_url)
+    with running(world.app, "sync") as run:
         before = world.tables()
         own = [case(world) for case in CASES.values()]
         for sample in [*SAMPLED.values(), *own]:
@@ -230,11 +234,11 @@ def test_reads_change_nothing_wherever_they_fail(
                 continue
             if sample.reads and (engine == "sqlite" or sample.name not in ONLY_SQLITE):
                 breaker = Breaker(monkeypatch, sample.name)
-                assert fail_everywhere(world, "sync", sample, breaker) >= 2
+                assert fail_everywhere(world, run, sample, breaker) >= 2
                 assert world.tables() == before
 
 
-def fail_everywhere(world: World, face: str, operation: Operation[Any], breaker: Breaker) -> int:
+def fail_everywhere(world: World, run: Run, operation: Operation[Any], breaker: Breaker) -> int:
     """Fail before and after every statement, then succeed; return how often it failed.
 
     What is one statement without a transaction cannot be done by halves: when its answer is lost,
@@ -245,7 +249,7 @@ def fail_everywhere(world: World, face: str, operation: Operation[Any], breaker:
         breaker.after = failed % 2 == 1
         breaker.at = failed // 2 + 1
         try:
-            run(world.app, face, operation)
+            run(operation)
         except (StoreError, BrokeError):
             failed += 1
         else:

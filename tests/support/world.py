@@ -19,7 +19,7 @@ from dibs.store.ops.schedules import schedule_create, schedule_pause, schedule_u
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.ticks import schedule_run
 from dibs.store.ops.workers import worker_beat
-from tests.support.database import query
+from tests.support.database import query, querying
 
 SERVING = Serving(("default",))
 BOOM = Failed("ValueError", "boom", "traceback")
@@ -50,6 +50,7 @@ class World:
     def __post_init__(self) -> None:
         self.app = Dibs(self.url, clock=lambda: self.now)
         self.app.migrate()
+        self._tables = tables(self.url)
         mail = self.app.job(kind="mail")(_nothing)
         strange = self.app.job(kind="strange")(_nothing)
         gone, mine, ended = self._enqueue(mail, 3), self._enqueue(mail, 6), self._enqueue(mail, 2)
@@ -96,7 +97,8 @@ class World:
 
     def tables(self) -> dict[str, list[Any]]:
         """Return every row of every table."""
-        rows = {name: query(self.url, f"SELECT * FROM {name}") for name in tables(self.url)}
+        with querying(self.url) as execute:
+            rows = {name: execute(f"SELECT * FROM {name}") for name in self._tables}
         return {name: sorted(map(repr, found)) for name, found in rows.items()}
 
     def _run(self, operation: Any) -> Any:
