@@ -53,7 +53,7 @@ from dibs.store.runner import Call, Calls, Script
 from dibs.store.statement import Operation
 from tests.house.test_catalog import ONLY_SQLITE, SAMPLES
 from tests.support.database import misplaced
-from tests.support.world import BOOM, BUSY, NOBODY, SERVING, SPEC, World, tables
+from tests.support.world import BOOM, BUSY, LEASE, NOBODY, SERVING, SPEC, World, tables
 
 FAILED = AttemptOutcome.FAILED
 BROKEN = "SELECT json_extract('{', '$')"
@@ -155,8 +155,8 @@ CASES: dict[str, Case] = {
     "job_reprioritize": lambda w: job_reprioritize(w.ready[0], 7),
     "job_reschedule": lambda w: job_reschedule(w.ready[0], None, 60_000_000),
     "job_reschedule, scheduled": lambda w: job_reschedule(w.due[0], None, 0),
-    "job_rescue": lambda _: job_rescue(3),
-    "job_rescue, burying": lambda _: job_rescue(1),
+    "job_rescue": lambda _: job_rescue(3, LEASE),
+    "job_rescue, burying": lambda _: job_rescue(1, LEASE),
     "job_complete": lambda w: job_complete(w.held[0], "1"),
     "effect_take": lambda w: effect_take(w.held[0], "charge"),
     "queue_reset": lambda _: queue_reset("mail"),

@@ -80,8 +80,9 @@ class World:
         query(self.url, f"{insert} ({NOBODY}, 0, 'seen')")
         long_ago = "(1, 'w', 'default', 'mail', 0, 'completed', 1, 0, 0)"
         query(self.url, f"INSERT INTO dibs_counters VALUES {long_ago}")
-        self.now += timedelta(seconds=60)
-        self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
+        for _ in range(4):
+            self.now += timedelta(seconds=15)
+            self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
         self.now += timedelta(seconds=1)
 
     def _schedule(self) -> None:
