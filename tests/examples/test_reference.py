@@ -16,6 +16,7 @@ import pytest
 import dibs
 from dibs import Aging, Backoff, Check, Dibs, Explanation, Retention, Retry, Unique, Verdict, errors
 from dibs.client.handler import Handler
+from dibs.client.jobs import Jobs
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
 from dibs.model.job import DeadReason, State
@@ -41,6 +42,8 @@ CALLS = {
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
     "`Retention(…)`": Retention,
+    "`app.queues.pause(…)`": Queues.pause,
+    "`app.jobs.reschedule(…)`": Jobs.reschedule,
     "`app.worker(…)`": Dibs.worker,
     "`worker.run(…)`": Worker.run,
 }

@@ -23,7 +23,7 @@ OPTIONS = (
     *(
         click.option(
             f"--keep-{state}", type=SecondsOr(FOR_EVER, SHORTEST), metavar="S",
-            help=f"Prune {state} jobs after so many seconds, or keep them for ever: {FOR_EVER}.  "
+            help=f"Prune {state} jobs after so many seconds; '{FOR_EVER}' keeps them.  "
             f"[default: {_default(getattr(DEFAULT, state))}]",
         )
         for state in ENDED

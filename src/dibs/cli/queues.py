@@ -110,8 +110,8 @@ def configure(
     given = {option: value for option, value in options.items() if value is not None}
     if not (strict or aging or given or weights or timeout or kept):
         raise Misuse(
-            "which policy? give --strict, or --aging, --weight, --timeout, --keep-..., --max-..., "
-            "or several"
+            "which policy? give --strict, or --aging, --weight, --timeout, one of --keep-… and "
+            "--max-…, or several"
         )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
