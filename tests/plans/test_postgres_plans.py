@@ -32,6 +32,7 @@ WORKERS = (
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
     "job_attempts",
     "dead_find", "dead_purge", "traces_find", "key_over",
+    "schedule_next", "schedule_due", "schedule_take", "tick_jobs", "tick_manual", "tick_prune",
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",

@@ -37,6 +37,7 @@ LABELS = (
     "watch_probe, nothing",
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
     "dead_purge", "traces_find", "key_over",
+    "schedule_next", "schedule_due", "schedule_take", "tick_jobs", "tick_manual", "tick_prune",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
