@@ -44,6 +44,7 @@ CALLS = {
     "`Retention(…)`": Retention,
     "`app.queues.pause(…)`": Queues.pause,
     "`app.jobs.reschedule(…)`": Jobs.reschedule,
+    "`@app.schedule(…)`": Dibs.schedule,
     "`app.worker(…)`": Dibs.worker,
     "`worker.run(…)`": Worker.run,
 }
@@ -52,7 +53,8 @@ CALLS = {
 @pytest.mark.parametrize("heading", CALLS)
 def test_configuration_names_every_option_with_its_default(heading: str):
     parameters = inspect.signature(CALLS[heading]).parameters.values()
-    wanted = {p.name: p.default for p in parameters if p.name not in {"self", "function"}}
+    apart = {"self", "function", "options"}
+    wanted = {p.name: p.default for p in parameters if p.name not in apart}
     found = {
         code(name): eval(code(default), {**vars(dibs), "timedelta": timedelta})
         if default

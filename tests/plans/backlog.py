@@ -24,6 +24,7 @@ from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.keys import job_enqueue_keyed
 from dibs.store.ops.settle import job_settle
+from dibs.store.ops.ticks import schedule_due
 from dibs.store.ops.workers import (
     job_called_off,
     job_due,
@@ -71,14 +72,23 @@ class Sizes:
     aging: int
     blocked: int
     dead: int
+    schedules: int
+    """Schedules that are not due, beside `COUNT` that are; each has as many ticks."""
 
 
 SMALL = Sizes(
-    scheduled=1000, finished=1000, due=1000, ready=1000, aging=2200, blocked=1000, dead=1000
+    scheduled=1000,
+    finished=1000,
+    due=1000,
+    ready=1000,
+    aging=2200,
+    blocked=1000,
+    dead=1000,
+    schedules=1000,
 )
 LARGE = Sizes(
     scheduled=1_000_000, finished=1_000_000, due=100_000, ready=200_000, aging=100_000,
-    blocked=50_000, dead=50_000,
+    blocked=50_000, dead=50_000, schedules=20_000,
 )  # fmt: skip
 
 NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
@@ -122,6 +132,17 @@ PLACES = (
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('web', '{policy_to_json(QueuePolicy(timeout=60, retention=Retention(dead=60)))}', 0)",
 )
+SCHEDULES = (
+    "INSERT INTO dibs_schedules (name, configured, next_at, created_at, updated_at) "
+    + NUMBERS
+    + " SELECT 'schedule ' || i, '{{}}', CASE WHEN i <= {due} THEN i ELSE {far} + i END, 0, 0 "
+    "FROM n"
+)
+TICKS = (
+    "INSERT INTO dibs_ticks (schedule, tick, manual, outcome, job_id, passed, fired_at) "
+    + NUMBERS
+    + " SELECT 'schedule ' || (i / {each}), i, 0, 'enqueued', i, 0, i FROM n"
+)
 
 
 def empty(admin: psycopg.Connection[tuple[str, ...]]) -> None:
@@ -148,6 +169,8 @@ def fill(execute: Callable[[str], object], sizes: Sizes) -> None:
         execute(JOBS.format(kind=kind, queue=queue, priority=priority, at=at, count=count))
     execute(FINISHED.format(count=sizes.finished))
     execute(COUNTED.format(count=sizes.blocked))
+    execute(SCHEDULES.format(count=COUNT + sizes.schedules, due=COUNT, far=FAR))
+    execute(TICKS.format(count=10 * sizes.schedules, each=COUNT))
     for place in PLACES:
         execute(place)
 
@@ -236,6 +259,7 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
         **dead_letters(store),
         **pruning(store),
+        **schedules(),
         "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         "jobs_ahead": Statement(
             "jobs_ahead",
@@ -245,6 +269,19 @@ def statements(store: Store) -> dict[str, Statement]:
         "workers_busy": Statement("workers_busy", {}),
         "watch_probe": first(watch_probe(Serving(("mail", "web")))),
         "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
+    }
+
+
+def schedules() -> dict[str, Statement]:
+    """Return the statements of a firing; of those that are due, the first has ticks."""
+    moved = {"next_at": FAR, "last_at": 1, "due": 1, "spec": "{}"}
+    return {
+        "schedule_next": first(schedule_due(COUNT)),
+        "schedule_due": Statement("schedule_due", {"count": COUNT}),
+        "schedule_take": Statement("schedule_take", {"name": "schedule 1", **moved}),
+        "tick_jobs": Statement("tick_jobs", {"name": "schedule 1"}),
+        "tick_manual": Statement("tick_manual", {"name": "schedule 1"}),
+        "tick_prune": Statement("tick_prune", {"name": "schedule 1", "kept": COUNT // 2}),
     }
 
 

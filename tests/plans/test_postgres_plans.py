@@ -33,6 +33,7 @@ WORKERS = (
     "job_attempts",
     "dead_find", "dead_purge", "history_oldest", "history_beyond", "history_find", "history_drop",
     "dead_crowd", "counters_sum", "traces_find", "prune_over",
+    "schedule_next", "schedule_due", "schedule_take", "tick_jobs", "tick_manual", "tick_prune",
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",

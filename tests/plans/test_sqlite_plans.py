@@ -39,6 +39,7 @@ LABELS = (
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
     "dead_purge", "history_oldest", "history_beyond", "history_find", "history_drop", "dead_crowd",
     "counters_sum", "traces_find", "prune_over",
+    "schedule_next", "schedule_due", "schedule_take", "tick_jobs", "tick_manual", "tick_prune",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
