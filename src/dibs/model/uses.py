@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from dibs.model.unique import readable
+from dibs.model.unique import readable, template_value
 
 QUEUE = "queue:"
 """Before the name of a queue whose jobs are counted."""
@@ -34,6 +34,12 @@ class Use(NamedTuple):
     cost: int
 
 
+def use_of(name: str, value: Any, cost: int) -> Use:
+    """Return what a block needs of a limit, under a value of its key, or None for none."""
+    values = [] if value is None else [template_value("{key}", f"limit {name!r}", {"key": value})]
+    return Use(limit_key(name, *values), name, cost)
+
+
 def uses_to_json(uses: Sequence[Use]) -> str | None:
     """Return what is stored with a job."""
     return json.dumps(uses) if uses else None
@@ -42,6 +48,15 @@ def uses_to_json(uses: Sequence[Use]) -> str | None:
 def uses_from_json(text: str | None) -> list[Use]:
     """Return what a job needs, as it was stored."""
     return [] if text is None else [Use(*use) for use in json.loads(text)]
+
+
+def hold_key(name: str, text: str | None) -> str:
+    """Return the key under which a job holds a limit up, by what it needs as it was stored.
+
+    Its own key of the limit, and where it has none, the one without a value.
+    """
+    own = (use.key for use in uses_from_json(text) if use.name == name)
+    return next(own, limit_key(name))
 
 
 def cost_under(key: str, text: str | None) -> int:
