@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-import pytest
 
 from dibs import Backoff, Dibs, JobContext, Limit, Retry, State
 from tests.support.crowd import work_off

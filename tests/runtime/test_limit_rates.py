@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 from dibs import Backoff, Dibs, JobContext, Limit, Retry
 from tests.support.crowd import work_off
@@ -19,7 +20,7 @@ FROM dibs_attempts AS a JOIN dibs_history AS h ON h.id = a.job_id
 """
 
 
-def started(url: str, cost: Callable[[str], int] = lambda kind: 1) -> list[tuple[int, int]]:
+def started(url: str, cost: Callable[[str], int] = lambda _: 1) -> list[tuple[int, int]]:
     """Return when each attempt started, by the database's word, and what it cost."""
     return sorted((at, cost(kind)) for at, kind, _ in query(url, STARTS))
 
@@ -114,7 +115,7 @@ def test_a_cost_above_a_lowered_burst_waits_for_all_of_it(new_app: NewApp, datab
     work_off(app, database_url)
     starts = [at for at, _ in started(database_url)]
     assert len(starts) == 6
-    gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(starts)]
     assert min(gaps) >= 8 * SECOND // 100, "each has to pay what it costs"
 
 

@@ -45,8 +45,8 @@ any_rate = st.tuples(st.integers(1, 20_000), st.integers(1, 3600).map(lambda s: 
 def test_a_rate_lets_start_exactly_what_the_bucket_holds(rate, burst, asked):
     bucket = Bucket(*rate, burst, Fraction(burst))
     meter, now = Meter("k", Rule(rate=rate[0], per=rate[1], burst=burst)), START
-    for pause, cost in asked:
-        now, cost = now + pause, min(cost, burst)
+    for pause, asked_cost in asked:
+        now, cost = now + pause, min(asked_cost, burst)
         assert meter.takes(cost, now) == bucket.take(cost, now)
         if meter.takes(cost, now):
             meter = meter.after(cost, now)
@@ -62,8 +62,8 @@ def test_a_rate_never_lets_start_more_and_hardly_less(rate, burst, asked):
     number, per = rate
     meter, now = Meter("k", Rule(rate=number, per=per, burst=burst)), START
     bucket = Bucket(number, per, burst, Fraction(burst))
-    for pause, cost in asked:
-        now, cost = now + pause // 100, min(cost, burst)
+    for pause, asked_cost in asked:
+        now, cost = now + pause // 100, min(asked_cost, burst)
         if meter.takes(cost, now):
             assert bucket.take(cost, now), "it let start what the bucket does not hold"
             meter = meter.after(cost, now)

@@ -20,8 +20,6 @@ from dibs.model.shares import check_weight
 
 STRIDE = 1_000_000
 """What a turn costs a tenant of weight 1."""
-STOCK = 100
-"""Jobs of a fair queue that are ready at a time: by so many turns the shares may be off."""
 _ARG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

@@ -60,7 +60,7 @@ class QueuePolicy:
     """How many of its jobs run at once, on all workers. Default any number."""
 
     fair: Fair | None = None
-    """How the tenants of the queue take turns. Default not: first in, first out, whoever's it is."""
+    """How the tenants of the queue take turns. Default not: all are one line."""
 
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""

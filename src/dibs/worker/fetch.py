@@ -139,6 +139,7 @@ class Fetcher(Service):
         if question is not None:
             await self._turns.look()
             await self._turns.tend()
+        await self._turns.fill(demand.count)
         self._claiming = True
         claim = job_claim(
             self._worker, self._serving, self._kinds, demand, self._credit, self._marks.use(now),
@@ -153,7 +154,6 @@ class Fetcher(Service):
         if admit:
             self._admitted = now if found.admitted < demand.count else float("-inf")
         self._take(jobs, now)
-        self._turns.took(found.fair)
         self._looked = now
         self._vain = 0 if found.turns else self._vain + self._nudged
         self._nudged = False

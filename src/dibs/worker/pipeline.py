@@ -65,7 +65,7 @@ def make_pipeline(
     slots = Slots(options.concurrency, options.reserve)
     dispatcher = Dispatcher(worker, handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
-    turns = Turns(store, worker, lambda queues: fetcher.readied(queues))
+    turns = Turns(store, worker, serving.queues, lambda queues: fetcher.readied(queues))
     fetcher = Fetcher(
         store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,

@@ -9,7 +9,7 @@ from dibs.model.times import SECOND
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed
-from dibs.store.ops.fair import RELEASED, fair_fill, fair_queues
+from dibs.store.ops.fair import fair_fill, fair_queues
 from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
 
 LOOK_SECONDS = 1.0
@@ -26,15 +26,28 @@ class Turns(Service):
     name = "turns"
 
     def __init__(
-        self, store: Store, worker: str, on_ready: Callable[[Collection[str]], None]
+        self,
+        store: Store,
+        worker: str,
+        served: Iterable[str],
+        on_ready: Callable[[Collection[str]], None],
     ) -> None:
-        """Decide for `worker`, and call `on_ready` with the queues in which more is ready."""
+        """Decide for `worker`.
+
+        Args:
+            store: where to decide.
+            worker: its id.
+            served: the queues that it serves.
+            on_ready: called with the queues in which more is ready.
+        """
         super().__init__()
         self._store = store
         self._worker = worker
         self._on_ready = on_ready
         self._tended = float("-inf")
-        self._taken: set[str] = set()
+        self._served = frozenset(served)
+        self._fair: set[str] = set()
+        """Queues in which tenants may wait for their turn."""
 
     async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
         """Return those of the claimed jobs that run now; the others wait under their keys."""
@@ -49,33 +62,32 @@ class Turns(Service):
         if arrived or (next_in is not None and next_in <= 0):
             woken = await self._store.arun(limit_wake())
             self._tell(woken.ready)
-            await self.fill(woken.fair)
+            self._wait(woken.fair)
             return 0.0 if woken.found else TAKEN_SECONDS
         return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)
 
-    async def fill(self, queues: Iterable[str]) -> None:
-        """Give the tenants of fair queues their turns, as far as workers have taken jobs."""
-        for queue in queues:
-            while moved := await self._store.arun(fair_fill(queue)):
-                self._tell([queue])
-                if moved < RELEASED:
-                    break
+    async def fill(self, demand: int) -> None:
+        """Give the tenants of fair queues their turns, before so many jobs are claimed."""
+        for queue in sorted(self._fair):
+            filled = await self._store.arun(fair_fill(queue, demand))
+            if filled.count:
+                self._on_ready([queue])
+            if not filled.waiting:
+                self._fair.discard(queue)
 
     async def tend(self) -> None:
         """Take up what others left behind."""
         self._tell(await self._store.arun(limit_tend()))
-        await self.fill(await self._store.arun(fair_queues()))
+        self._wait(await self._store.arun(fair_queues()))
 
-    def took(self, queues: Collection[str]) -> None:
-        """Fill the stock of fair queues soon, of which jobs were taken."""
-        if queues:
-            self._taken.update(queues)
-            self.poke()
+    def _wait(self, queues: Iterable[str]) -> None:
+        """Note in which fair queues tenants wait for their turn."""
+        if new := self._served.intersection(queues) - self._fair:
+            self._fair |= new
+            self._on_ready(new)
 
     async def tick(self) -> float:
         """Look at what there is to look at; return the seconds until the next time."""
-        taken, self._taken = self._taken, set()
-        await self.fill(taken)
         now = asyncio.get_running_loop().time()
         if now - self._tended >= TEND_SECONDS:
             await self.tend()

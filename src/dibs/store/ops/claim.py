@@ -78,8 +78,6 @@ class Found:
     """Those whose limits are to be asked first."""
     counted: frozenset[str]
     """Of the queues, those of which only so many jobs may run at once."""
-    fair: frozenset[str]
-    """Of the queues from which jobs were taken, those whose tenants take turns."""
     full: bool
     """Whether such a queue held more that could have been taken otherwise."""
     admitted: int
@@ -247,7 +245,6 @@ def job_claim(
         [job for job in jobs if not job.pending],
         [job for job in jobs if job.pending],
         frozenset(front.rooms),
-        frozenset(queue for queue in {turn.queue for turn in turns} if front.policies[queue].fair),
         len(turns) < len(wanted),
         admitted,
         turns,

@@ -1,16 +1,17 @@
 """Turns of tenants in fair queues: which of their jobs are ready.
 
-A job of a fair queue waits, blocked, under its tenant's key. A short stock of jobs is ready at a
-time, chosen by the tenants' turns; whenever workers took some of it, it is filled up again.
+A job of a fair queue waits, blocked, under its tenant's key. Before a worker claims from the queue,
+as many jobs are made ready as it is about to take, chosen by the tenants' turns.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 
-from dibs.model.fair import STOCK, Tenant, share_out
-from dibs.model.queues import QueuePolicy, policy_from_json
+from dibs.model.fair import Tenant, share_out
+from dibs.model.queues import policy_from_json
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
 FAIR = "fair:"
@@ -36,46 +37,51 @@ def fair_join(keys: Sequence[str]) -> Generator[Statement, RowList, None]:
     yield Statement("fair_join", {"rows": Rows(("key", "queue", "time_key"), rows)})
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What the tenants of a queue were given."""
+
+    count: int
+    """How many of their jobs were made ready."""
+    waiting: bool
+    """Whether there are tenants left whose jobs wait."""
+
+
 @operation()
-def fair_fill(queue: str) -> Steps[int]:
-    """Fill the stock of ready jobs of `queue` by the turns of its tenants; return by how many."""
-    stock = (yield Statement("fair_stock", {"queue": queue, "most": STOCK}))[0][0]
-    if stock > STOCK // 2:
-        return 0
+def fair_fill(queue: str, demand: int) -> Steps[Filled]:
+    """Make jobs of `queue` ready by the turns of its tenants, until `demand` can be claimed.
+
+    No more than a claim is about to take: what is ready is served by urgency and age, and those
+    of a tenant that has waited for long would go before those of the others again and again.
+    """
     time_key = _time_key(queue)
     locked = Rows(("key", "name"), [(time_key, FAIR + queue)])
     yield Statement("limit_lock", {"rows": locked})
-    [[_, _, _, time, *_]] = yield Statement("limit_state", {"keys": [time_key], "most": 1})
-    rows = yield Statement("queue_get", {"name": queue})
-    policy = policy_from_json(rows[0][1] if rows else None)
-    wanted = RELEASED if policy.fair is None else STOCK - stock
-    return (yield from _fill(queue, time_key, policy, wanted, time))
-
-
-def _fill(
-    queue: str, time_key: str, policy: QueuePolicy, wanted: int, time: int
-) -> Generator[Statement, RowList, int]:
+    [[stock, text]] = yield Statement("fair_stock", {"queue": queue, "most": demand})
+    fair = policy_from_json(text).fair
+    wanted = RELEASED if fair is None else demand - stock
+    if wanted <= 0:
+        return Filled(0, waiting=True)
     rows = yield Statement("fair_tenants", {"queue": queue, "count": wanted})
-    weights: Mapping[str, int] = policy.fair.weights if policy.fair else {}
-    tenants = {
-        key: Tenant(key, passed, waiting, weights.get(str(tenant_of(key)[1]), 1))
+    weights: Mapping[str, int] = {} if fair is None else fair.weights
+    tenants = [
+        Tenant(key, passed, waiting, weights.get(str(tenant_of(key)[1]), 1))
         for key, passed, waiting in rows
-    }
-    given, passes, reached = share_out(tenants.values(), wanted)
+    ]
+    given, passes, time = share_out(tenants, wanted)
     if given:
         counts = Rows(("key", "count"), sorted(given.items()))
         yield Statement("limit_admit", {"rows": counts})
     # Only so many were counted: who has used them up may have more.
     left: list[Row] = [
-        (key, None if given[key] == one.waiting < wanted else passes[key])
-        for key, one in sorted(tenants.items())
+        (one.key, None if given[one.key] == one.waiting < wanted else passes[one.key])
+        for one in sorted(tenants)
     ]
     if left:
-        yield Statement("fair_pass", {"rows": Rows(("key", "pass"), left)})
-        columns = ("key", "full_at", "held_until", "wake_at", "sure")
-        kept = Rows(columns, [(time_key, max(time, reached), 0, None, 1)])
-        yield Statement("limit_save", {"rows": kept})
-    return given.total()
+        table = Rows(("key", "pass"), left)
+        yield Statement("fair_pass", {"rows": table, "time_key": time_key, "time": time})
+    stay = any(passed is not None for _, passed in left) or len(tenants) == wanted
+    return Filled(given.total(), stay)
 
 
 @operation(reads=True)

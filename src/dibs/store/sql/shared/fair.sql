@@ -10,8 +10,10 @@ WITH RECURSIVE queue (name) AS (
 SELECT name FROM queue WHERE name IS NOT NULL;
 
 -- name: fair_stock
--- How many jobs of :queue are ready; no more than :most are counted.
-SELECT COUNT(*) FROM (SELECT 1 FROM dibs_ready WHERE queue = :queue LIMIT :most) AS ready;
+-- How many jobs of :queue are ready, of which no more than :most are counted, and its policy.
+SELECT
+    (SELECT COUNT(*) FROM (SELECT 1 FROM dibs_ready WHERE queue = :queue LIMIT :most) AS ready),
+    (SELECT policy FROM dibs_queues WHERE name = :queue);
 
 -- name: fair_tenants
 -- The next tenants of :queue, up to :count. Returns the key of each, its pass, and how many of its

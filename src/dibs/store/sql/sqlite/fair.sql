@@ -9,7 +9,9 @@ SELECT json_extract(i.value, '$[0]'), json_extract(i.value, '$[1]'), COALESCE(
 FROM json_each(:rows) AS i WHERE true ON CONFLICT (key) DO NOTHING;
 
 -- name: fair_pass
--- Keep the passes of tenants; those without one, who have no jobs waiting, leave.
+-- Keep the passes of tenants; those without one, who have no jobs waiting, leave. The time of the
+-- queue is :time, unless it is later already.
+UPDATE dibs_limit_keys SET full_at = MAX(full_at, :time) WHERE key = :time_key;
 DELETE FROM dibs_tenants WHERE key IN (
     SELECT json_extract(value, '$[0]') FROM json_each(:rows)
     WHERE json_extract(value, '$[1]') IS NULL
