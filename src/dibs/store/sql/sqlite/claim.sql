@@ -57,6 +57,12 @@ WHERE id IN (SELECT value FROM json_each(:ids))
         kind NOT IN (SELECT value FROM json_each(:kinds))
         OR limits IS NOT NULL OR queue IN (SELECT value FROM json_each(:counted))
     );
+INSERT INTO dibs_arrivals (key, count) -- who leaves its turn unused leaves it to the next
+SELECT json_extract(need.value, '$[0]'), COUNT(*)
+FROM dibs_jobs AS j CROSS JOIN json_each(j.limits) AS need
+WHERE j.id IN (SELECT value FROM json_each(:ids))
+    AND j.kind NOT IN (SELECT value FROM json_each(:kinds))
+GROUP BY 1;
 DELETE FROM dibs_keys
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND during = 'waiting'
     AND EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_keys.job_id);
