@@ -11,12 +11,11 @@ from dibs.model.limits import Limit, rule_to_json
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
-from dibs.model.uses import uses_to_json
+from dibs.model.uses import use_of, uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import Claimed, job_claim
 from dibs.store.ops.dead import (
     BEGIN,
-    Edit,
     dead_annotate,
     dead_count,
     dead_find,
@@ -25,9 +24,9 @@ from dibs.store.ops.dead import (
     dead_list,
     dead_purge,
     dead_replay,
-    dead_replay_edited,
     dead_review,
 )
+from dibs.store.ops.dead_edited import Edit, dead_replay_edited
 from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
@@ -52,6 +51,7 @@ from dibs.store.ops.queues import (
     queue_list,
     queue_reset,
 )
+from dibs.store.ops.rooms import room_free, room_take
 from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
@@ -70,7 +70,7 @@ from dibs.store.statement import Operation, Row
 ENGINES = ("sqlite", "postgres")
 
 CLAIM = Claim(1, 1, 1, 5)
-BOOM = Failed("ValueError", "boom", "traceback")
+BOOM = Failed("ValueError", "boom", "traceback", retry_after=1, hold='limit:["stripe"]')
 SERVING = Serving(("default",))
 ALL = DeadFilter()
 FREE, HELD, OVER, REFUSED = (
@@ -125,7 +125,7 @@ SAMPLES: list[Operation[Any]] = [
     dead_annotate(1, "seen", None),
     dead_review([1], None, reviewed=True, author=None, note="seen"),
     dead_replay([1], None),
-    *(dead_replay_edited(3, lambda _, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
+    *(dead_replay_edited(3, lambda *_, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
     dead_purge([1], None),
     prune_due(),
     key_prune(),
@@ -147,6 +147,8 @@ SAMPLES: list[Operation[Any]] = [
     limit_start("w", PENDING, ["default"]),
     limit_start("w", PENDING, []),
     fair_fill("fair", 10),
+    *(room_take(CLAIM, use) for use in (USE, use_of("full", None, 1))),
+    room_free(CLAIM, USE.key, 1),
     fair_queues(),
     limit_tend(),
     job_standing(1, 10),
@@ -179,6 +181,7 @@ CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
     "key_over": [(0,)],
     "dead_count": [(0,)],
+    "dead_uses": [(None,)],
     "dead_get": [(1, "gave_up", 0, None, None)],
     "dead_latest": [(0, 0)],
     "dead_page": [(1, "gave_up", 0, None, None)],
@@ -207,8 +210,11 @@ CANNED: dict[str, list[Row]] = {
     "fair_tenants": [(TENANT, 0, 1)],
     "limit_state": [
         (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0),
+        ('limit:["full"]', rule_to_json(LIMIT.rule), 1, 0, 0, 0, None, None, 0),
         ("queue:default", None, 0, 0, 0, 0, None, None, 0),
     ],
+    "slot_free": [(USE.key,)],
+    "slot_take": [(1,)],
     "slots_lock": [(USE.key,)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
