@@ -151,7 +151,7 @@ SAMPLES: list[Operation[Any]] = [
     room_free(CLAIM, USE.key, 1),
     fair_queues(),
     limit_tend(),
-    job_standing(1, 10),
+    *(job_standing(job_id, 10) for job_id in (1, 4)),
     stats_count(),
     doctor_look(1),
     worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
@@ -174,6 +174,7 @@ WAITING: Row = (
 OTHERS: dict[int, Row] = {
     2: (2, *WAITING[1:4], "running", *WAITING[5:]),
     3: (3, *WAITING[1:4], "dead", *WAITING[5:]),
+    4: (4, *WAITING[1:4], "blocked", *WAITING[5:]),
 }
 """What is read of these jobs; all others wait."""
 QUEUE: Row = ("mail", None, None, "{}", 0)
@@ -202,7 +203,10 @@ CANNED: dict[str, list[Row]] = {
     "queue_configure": [QUEUE],
     "queue_get": [QUEUE],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0, None)],
-    "limit_configure": [("stripe", None, None, None, 0)],
+    "blocked_key": [(USE.key,)],
+    "limit_get": [("stripe", None, None, None, 0)],
+    "limit_keys": [(USE.key,)],
+    "limit_list": [("stripe", None, None, None, 0)],
     "limit_declare": [("stripe",)],
     "limit_look": [(1, None)],
     "arrivals_take": [(USE.key, 2), (TENANT, 1)],

@@ -10,19 +10,34 @@ from dibs.model.unique import readable, template_value
 
 QUEUE = "queue:"
 """Before the name of a queue whose jobs are counted."""
+LIMIT = "limit:"
+"""Before the name of a limit, and the value of its key, as JSON."""
 
 
 def limit_key(name: str, value: str | None = None) -> str:
     """Return the text under which a limit, or one value of its key, is counted."""
-    return f"limit:{json.dumps([name] if value is None else [name, readable(value)])}"
+    return f"{LIMIT}{json.dumps([name] if value is None else [name, readable(value)])}"
 
 
 def key_parts(key: str) -> tuple[str, str | None]:
     """Return the limit's name and the value in a key; of a queue's key that key, and None."""
     if key.startswith(QUEUE):
         return key, None
-    name, *value = json.loads(key.removeprefix("limit:"))
+    name, *value = json.loads(key.removeprefix(LIMIT))
     return name, value[0] if value else None
+
+
+def in_words(key: str) -> str:
+    """Return a key under which a job waits, for people.
+
+    Example:
+        >>> in_words('limit:["stripe", "acme"]')
+        'limit stripe, key acme'
+    """
+    if not key.startswith(LIMIT):
+        return key
+    name, value = key_parts(key)
+    return f"limit {name}" if value is None else f"limit {name}, key {value}"
 
 
 class Use(NamedTuple):

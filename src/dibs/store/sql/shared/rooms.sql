@@ -14,3 +14,11 @@ SELECT 1 FROM dibs_slots WHERE key = :key AND job_id = :id AND part = 0;
 -- Give the slot :part of a block back. Returns its key, unless the end of the attempt was quicker.
 DELETE FROM dibs_slots WHERE key = :key AND job_id = :id AND part = :part AND claim = :claim
 RETURNING key;
+
+-- name: limit_keys
+-- Up to :most keys of a limit.
+SELECT key FROM dibs_limit_keys WHERE name = :name ORDER BY key LIMIT :most;
+
+-- name: blocked_key
+-- The key under which the job :id waits for its turn.
+SELECT key FROM dibs_blocked WHERE job_id = :id;

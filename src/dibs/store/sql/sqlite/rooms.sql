@@ -4,6 +4,11 @@
 -- The keys under which the jobs in :ids hold slots.
 SELECT DISTINCT key FROM dibs_slots WHERE job_id IN (SELECT value FROM json_each(:ids));
 
+-- name: slots_holders
+-- Up to :most slots under :keys. Returns key and job of each.
+SELECT key, job_id FROM dibs_slots WHERE key IN (SELECT value FROM json_each(:keys))
+ORDER BY key, job_id LIMIT :most;
+
 -- name: limit_hold
 -- Let nothing start under keys, which are locked, before so many microseconds are over. Returns
 -- those whose limits are known.
