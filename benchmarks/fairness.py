@@ -2,9 +2,9 @@
 
     python benchmarks/fairness.py [--postgres] [--rows 1000000]
 
-50 tenants with 10 jobs each, of a millisecond, run by one worker with 10 slots: alone, and beside one
-tenant with a million jobs in the same fair queue. Figures are the seconds until the last job of the
-50 has ended, their ratio, and how many jobs of the big one ran meanwhile.
+50 tenants with 10 jobs each, of a millisecond, run by one worker with 10 slots: alone, and beside
+one tenant with a million jobs in the same fair queue. Figures are the seconds until the last job of
+the 50 has ended, their ratio, and how many jobs of the big one ran meanwhile.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ from dibs.model.ticks import Missed, Overlap, TickOutcome
 from dibs.model.timing import Timing
 from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
+from dibs.store.ops.limit_keys import KeyUse
 from dibs.store.ops.limit_rules import LimitRecord
 from dibs.store.ops.pauses import Kind
 from dibs.store.ops.queues import Queue
@@ -80,6 +81,7 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "KeyInUseError",
+    "KeyUse",
     "Kind",
     "Level",
     "Limit",

@@ -15,12 +15,11 @@ from dibs.model.schedule import ScheduleSpec, spec_to_json
 from dibs.model.ticks import Missed, Overlap
 from dibs.model.timing import Timing
 from dibs.model.unique import Unique
-from dibs.model.uses import uses_to_json
+from dibs.model.uses import use_of, uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
 from dibs.store.ops.claim import Claimed, job_claim
 from dibs.store.ops.dead import (
     BEGIN,
-    Edit,
     dead_annotate,
     dead_count,
     dead_find,
@@ -29,9 +28,9 @@ from dibs.store.ops.dead import (
     dead_list,
     dead_purge,
     dead_replay,
-    dead_replay_edited,
     dead_review,
 )
+from dibs.store.ops.dead_edited import Edit, dead_replay_edited
 from dibs.store.ops.declarations import schedule_declare
 from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
@@ -77,6 +76,7 @@ from dibs.store.ops.queues import (
     queue_reset,
     queue_resume,
 )
+from dibs.store.ops.rooms import room_free, room_take
 from dibs.store.ops.schedules import (
     schedule_create,
     schedule_delete,
@@ -113,7 +113,7 @@ from dibs.store.statement import Operation, Row
 ENGINES = ("sqlite", "postgres")
 
 CLAIM = Claim(1, 1, "w", 1, 5)
-BOOM = Failed("ValueError", "boom", "traceback")
+BOOM = Failed("ValueError", "boom", "traceback", retry_after=1, hold='limit:["stripe"]')
 SERVING = Serving(("default",))
 ALL = DeadFilter()
 PAUSE = NewPause("the relay is down", "ann", None, 60_000_000)
@@ -174,7 +174,7 @@ SAMPLES: list[Operation[Any]] = [
     dead_annotate(1, "seen", None),
     dead_review([1], None, reviewed=True, author=None, note="seen"),
     dead_replay([1], None),
-    *(dead_replay_edited(3, lambda _, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
+    *(dead_replay_edited(3, lambda *_, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
     dead_purge([1], None),
     prune_due(),
     history_find(Over("default", State.COMPLETED, 0), 0),
@@ -225,9 +225,11 @@ SAMPLES: list[Operation[Any]] = [
     limit_start("w", PENDING, ["default"]),
     limit_start("w", PENDING, []),
     fair_fill("fair", 10),
+    *(room_take(CLAIM, use) for use in (USE, use_of("full", None, 1))),
+    room_free(CLAIM, USE.key, 1),
     fair_queues(),
     limit_tend(),
-    job_standing(1, 10),
+    *(job_standing(job_id, 10) for job_id in (1, 4)),
     stats_count(),
     doctor_look(1),
     worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
@@ -250,6 +252,7 @@ WAITING: Row = (
 OTHERS: dict[int, Row] = {
     2: (2, *WAITING[1:4], "running", *WAITING[5:]),
     3: (3, *WAITING[1:4], "dead", *WAITING[5:]),
+    4: (4, *WAITING[1:4], "blocked", *WAITING[5:]),
 }
 """What is read of these jobs; all others wait."""
 QUEUE: Row = ("mail", '{"retention": {"max_completed": 9}}', None, None, 0)
@@ -265,6 +268,7 @@ CANNED: dict[str, list[Row]] = {
     "history_find": [(1, 0)],
     "counters_sum": [(1,)],
     "dead_count": [(0,)],
+    "dead_uses": [(None,)],
     "dead_get": [(1, "gave_up", 0, None, None)],
     "dead_latest": [(0, 0)],
     "dead_page": [(1, "gave_up", 0, None, None)],
@@ -293,7 +297,10 @@ CANNED: dict[str, list[Row]] = {
     "schedule_next": [(0, 0)],
     "schedule_take": [("hourly",)],
     "queue_lines": [("default", 0, "[[0,1]]", None, 0, None)],
-    "limit_configure": [("stripe", None, None, None, 0)],
+    "blocked_key": [(USE.key,)],
+    "limit_get": [("stripe", None, None, None, 0)],
+    "limit_keys": [(USE.key,)],
+    "limit_list": [("stripe", None, None, None, 0)],
     "limit_declare": [("stripe",)],
     "limit_look": [(1, None)],
     "arrivals_take": [(USE.key, 2), (TENANT, 1)],
@@ -301,8 +308,11 @@ CANNED: dict[str, list[Row]] = {
     "fair_tenants": [(TENANT, 0, 1)],
     "limit_state": [
         (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0),
+        ('limit:["full"]', rule_to_json(LIMIT.rule), 1, 0, 0, 0, None, None, 0),
         ("queue:default", None, 0, 0, 0, 0, None, None, 0),
     ],
+    "slot_free": [(USE.key,)],
+    "slot_take": [(1,)],
     "slots_lock": [(USE.key,)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],

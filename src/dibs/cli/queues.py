@@ -21,6 +21,7 @@ from dibs.cli.values import (
 )
 from dibs.model.aging import Aging
 from dibs.model.job import Priority
+from dibs.model.limits import MOST
 from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.store.ops.queues import Queue
 
@@ -92,12 +93,16 @@ def _row(queue: Queue) -> tuple[object, ...]:
     "--timeout", type=Seconds(SHORTEST_TIMEOUT), metavar="S",
     help="Seconds that an attempt may take, where neither job nor kind says. [default: no limit]",
 )  # fmt: skip
+@click.option(
+    "--concurrency", type=WholeNumber(min=1, max=MOST), metavar="N",
+    help="How many of its jobs run at once, on all workers.  [default: any number]",
+)  # fmt: skip
 @keeping_options
 @json_option
 @click.pass_obj
 def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
-    timeout: float | None, as_json: bool, **options: Any,
+    concurrency: int | None, timeout: float | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Set the policy of QUEUE, all of it: what is not given is as without a policy.
 
@@ -108,10 +113,10 @@ def configure(
     """
     kept = retention_of(options)
     given = {option: value for option, value in options.items() if value is not None}
-    if not (strict or aging or given or weights or timeout or kept):
+    if not (strict or aging or given or weights or timeout or kept or concurrency):
         raise Misuse(
-            "which policy? give --strict, or --aging, --weight, --timeout, one of --keep-… and "
-            "--max-…, or several"
+            "which policy? give --strict, or --aging, --weight, --timeout, --concurrency, one of "
+            "--keep-… and --max-…, or several"
         )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
@@ -119,8 +124,9 @@ def configure(
     shares = as_dict("--weight", weights)
     with target.database() as app:
         queue = app.queues.configure(
-            name, aging=ages, weights=shares, timeout=timeout, retention=kept
-        )
+            name, aging=ages, weights=shares, timeout=timeout, retention=kept,
+            concurrency=concurrency,
+        )  # fmt: skip
     _show(queue, as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unpack
 
@@ -14,6 +14,7 @@ from dibs.client.limits import limits_of
 from dibs.client.options import Options, Overrides
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import Job, NewJob
+from dibs.model.limits import Rule
 from dibs.model.retry import Retry
 from dibs.model.unique import check_names
 from dibs.store.runner import Runner
@@ -152,6 +153,11 @@ class Handler(Enqueuer[P], Generic[P, R]):
     def __repr__(self) -> str:
         """Show the kind."""
         return f"<Handler {self.kind!r}>"
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """What the app declares of its limits, by name."""
+        return self._client.limits.declared
 
     @property
     def origin(self) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from shlex import quote
 
 from dibs.doctor.finding import Check, Finding, ok, warning
-from dibs.explain.words import many, span
+from dibs.explain.figures import many, span
 from dibs.model.job import WAITING, State
 from dibs.model.pauses import Paused, pauses_of
 from dibs.model.times import from_micros

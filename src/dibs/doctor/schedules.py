@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from dibs.doctor.finding import Check, Finding, ok, problem, warning
-from dibs.explain.words import many, span
+from dibs.explain.figures import many, span
 from dibs.store.ops.schedules import Schedule
 
 MOST = 20

@@ -9,7 +9,7 @@ from typing import Any
 from dibs.doctor.finding import Check, Finding, graded, ok, problem, warning
 from dibs.doctor.pauses import check_pauses, is_due, startable
 from dibs.doctor.schedules import check_schedules
-from dibs.explain.words import many, span
+from dibs.explain.figures import many, span
 from dibs.model.job import WAITING
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, obstacle_at, obstacle_of

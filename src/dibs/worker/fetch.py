@@ -142,6 +142,7 @@ class Fetcher(Service):
         quiet = question is not None and self._dispatcher.idle and not self._settling()
         admit = question is not None or now - self._admitted >= ADMIT_SECONDS
         if question is not None:
+            await self._turns.look()
             await self._turns.tend()
         await self._turns.fill(demand.count)
         found = await self._claim(demand, now, admit=admit)

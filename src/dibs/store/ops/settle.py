@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dibs.model.job import State
 from dibs.model.lifecycle import Bury, Failed, Finish, Requeue, Settlement
-from dibs.store.statement import Row, Rows, Statement, Steps, operation
+from dibs.store.ops.limits import lock_keys
+from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
 _FINISH = ("job_id", "claim", "state", "result", "reason")
 _REQUEUE = (
@@ -29,6 +30,8 @@ class Settled:
     """Of these, what would have run again and ended as cancelled instead: somebody had asked."""
     ready: frozenset[str] = frozenset()
     """Queues in which others may start now, for whom slots came free."""
+    unknown: tuple[str, ...] = ()
+    """Keys that were to be held, of limits that nobody declared."""
 
     def became(self, settlement: Settlement) -> Settlement:
         """Return what became of one that moved its job."""
@@ -65,12 +68,32 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[Settled]:
             asked = finishing(params["worker"], ends, asked=True)
             cancelled.update(row[0] for row in (yield Statement("job_finish", asked)))
     moved |= cancelled
-    # In a statement of its own: what others did under these keys is seen in the next one.
     ended = [job_id for job_id in counted if job_id in moved]
+    unknown = yield from _hold((one for one in settlements if one.claim.job_id in moved), ended)
+    # Locks in a statement of their own: what others did under the keys is seen in the next one.
     if not ended or not (yield Statement("slots_lock", {"ids": ended})):
-        return Settled(moved, cancelled)
+        return Settled(moved, cancelled, unknown=unknown)
     freed = yield Statement("slots_free", {"ids": ended})
-    return Settled(moved, cancelled, frozenset(row[0] for row in freed))
+    return Settled(moved, cancelled, frozenset(row[0] for row in freed), unknown)
+
+
+def _hold(
+    moved: Iterable[Settlement], ended: Sequence[int]
+) -> Generator[Statement, RowList, tuple[str, ...]]:
+    """Hold the limits that failures name; return the keys of those that nobody declared."""
+    holds: dict[str, int] = {}
+    for one in moved:
+        failure = None if isinstance(one, Finish) else one.failure
+        if failure is not None and failure.hold is not None:
+            delay = failure.retry_after or 0
+            holds[failure.hold] = max(delay, holds.get(failure.hold, 0))
+    if not holds:
+        return ()
+    keys = yield Statement("slots_keys", {"ids": ended})
+    yield lock_keys([*holds, *(row[0] for row in keys)])
+    until = Rows(("key", "delay"), sorted(holds.items()))
+    held = yield Statement("limit_hold", {"rows": until})
+    return tuple(sorted(holds.keys() - {row[0] for row in held}))
 
 
 def finishing(

@@ -27,6 +27,7 @@ CREATE TABLE dibs_limit_keys (
     held_until bigint NOT NULL DEFAULT 0,
     wake_at bigint
 );
+CREATE INDEX dibs_limit_keys_name ON dibs_limit_keys (name, key);
 CREATE INDEX dibs_limit_keys_wake ON dibs_limit_keys (wake_at) WHERE wake_at IS NOT NULL;
 
 -- A row for each slot that is taken: by a job under its limits (part 0), or by its handler.

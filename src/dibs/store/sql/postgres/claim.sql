@@ -100,6 +100,11 @@ WITH head AS MATERIALIZED (
     INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
     SELECT CASE WHEN known THEN 'limit' ELSE 'kind:' || kind END, queue, priority, scheduled_at, id
     FROM job WHERE limited OR NOT known
+), passed AS (
+    -- Who leaves its turn under limits unused leaves it to the next.
+    INSERT INTO dibs_arrivals (key, count)
+    SELECT need ->> 0, count(*) FROM job CROSS JOIN json_array_elements(job.limits::json) AS need
+    WHERE NOT known GROUP BY 1
 ), freed AS (
     -- By the key that the record names: without any, no key is looked for.
     DELETE FROM dibs_keys

@@ -65,6 +65,12 @@ SELECT CASE WHEN kind IN (SELECT value FROM json_each(:kinds)) AND kind NOT IN (
 FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:ids))
     AND NOT EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_jobs.id);
+INSERT INTO dibs_arrivals (key, count) -- who leaves its turn unused leaves it to the next
+SELECT json_extract(need.value, '$[0]'), COUNT(*)
+FROM dibs_jobs AS j CROSS JOIN json_each(j.limits) AS need
+WHERE j.id IN (SELECT value FROM json_each(:ids))
+    AND EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id AND b.key <> 'limit')
+GROUP BY 1;
 DELETE FROM dibs_keys
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND during = 'waiting'
     AND EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_keys.job_id);

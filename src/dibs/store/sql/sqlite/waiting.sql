@@ -20,6 +20,12 @@ INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count
 SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0
 FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
 ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = count + 1;
+INSERT INTO dibs_arrivals (key, count)
+SELECT json_extract(need.value, '$[0]'), 1 FROM dibs_jobs AS j CROSS JOIN json_each(j.limits) AS need
+WHERE j.id IN (SELECT value FROM json_each(:waiting)) AND (
+    EXISTS (SELECT 1 FROM dibs_ready AS r WHERE r.job_id = j.id)
+    OR EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id AND b.key = 'limit')
+);
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
 DELETE FROM dibs_scheduled WHERE (due, job_id) = (
     SELECT scheduled_at, id FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
