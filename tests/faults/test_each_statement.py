@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import closing, suppress
 from itertools import count
@@ -31,70 +30,13 @@ from dibs.store.ops.prune import traces_drop
 from dibs.store.ops.queues import queue_reset
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_rescue
-from dibs.store.runner import Call, Calls, Script
 from dibs.store.statement import Operation
 from tests.house.test_catalog import ONLY_SQLITE, SAMPLES
+from tests.support.breaking import Breaker, BrokeError, fail_everywhere, run
 from tests.support.database import misplaced
 from tests.support.world import BOOM, NOBODY, SERVING, World, tables
 
 FAILED = AttemptOutcome.FAILED
-BROKEN = "SELECT json_extract('{', '$')"
-"""Each engine refuses it in its own way."""
-
-
-class BrokeError(Exception):
-    """The connection broke."""
-
-
-class Breaker:
-    """Has the operation of one name fail at its statement number `at`; 0 is never."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        self.name = name
-        self.at = 0
-        self.after = False
-        """Whether the statement succeeds, and its answer gets lost; otherwise it fails."""
-        self.committed = False
-        """Whether what failed stands: the answer of an only statement got lost."""
-        self._calls = Script.calls
-
-        def breaking(script: Script, operation: Operation[Any]) -> Calls[Any]:
-            return self._breaking(script, operation)
-
-        monkeypatch.setattr(Script, "calls", breaking)
-
-    def _breaking(self, script: Script, operation: Operation[Any]) -> Calls[Any]:
-        calls = self._calls(script, operation)
-        if operation.name != self.name or not self.at:
-            return (yield from calls)
-        call = first = next(calls)
-        for turn in count(1):
-            broken = turn == self.at
-            rows = yield Call(BROKEN, {}, call.alone) if broken and not self.after else call
-            try:
-                call = calls.send(rows)
-            except StopIteration as done:
-                self.committed = broken and first.alone
-                if not broken:
-                    return done.value
-            if broken:
-                raise BrokeError
-        return None
-
-
-def run(app: Dibs, face: str, operation: Operation[Any]) -> None:
-    async def arun() -> None:
-        try:
-            await app.store.arun(operation)
-        finally:
-            await app.store.aclose()
-
-    if face == "sync":
-        app.store.run(operation)
-    else:
-        asyncio.run(arun())
-
-
 # --- Cases -------------------------------------------------------------------------------------
 
 Case = Callable[[World], Operation[Any]]
@@ -189,29 +131,6 @@ def test_reads_change_nothing_wherever_they_fail(
                 breaker = Breaker(monkeypatch, sample.name)
                 assert fail_everywhere(world, "sync", sample, breaker) >= 2
                 assert world.tables() == before
-
-
-def fail_everywhere(world: World, face: str, operation: Operation[Any], breaker: Breaker) -> int:
-    """Fail before and after every statement, then succeed; return how often it failed.
-
-    What is one statement without a transaction cannot be done by halves: when its answer is lost,
-    it has succeeded.
-    """
-    before, failed = world.tables(), 0
-    while True:
-        breaker.after = failed % 2 == 1
-        breaker.at = failed // 2 + 1
-        try:
-            run(world.app, face, operation)
-        except (StoreError, BrokeError):
-            failed += 1
-        else:
-            break
-        if breaker.committed:
-            break
-        assert world.tables() == before, f"statement {breaker.at} left something behind"
-    breaker.at = 0
-    return failed
 
 
 def test_a_migration_that_fails_at_any_statement_has_changed_nothing(
