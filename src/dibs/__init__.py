@@ -35,6 +35,7 @@ from dibs.model.retry import Retry
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.unique import Unique
 from dibs.model.verdicts import Verdict
+from dibs.store.ops.limit_keys import KeyUse
 from dibs.store.ops.limit_rules import LimitRecord
 from dibs.store.ops.queues import Queue
 from dibs.worker.worker import Worker
@@ -67,6 +68,7 @@ __all__ = [
     "JobNotFoundError",
     "JobStateError",
     "KeyInUseError",
+    "KeyUse",
     "Level",
     "Limit",
     "LimitRecord",

@@ -7,14 +7,15 @@ from typing import Any
 from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
+from dibs.model.limits import Limit, rule_to_json
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
+from dibs.model.uses import use_of, uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.claim import Claimed, job_claim
 from dibs.store.ops.dead import (
     BEGIN,
-    Edit,
     dead_annotate,
     dead_count,
     dead_find,
@@ -23,15 +24,25 @@ from dibs.store.ops.dead import (
     dead_list,
     dead_purge,
     dead_replay,
-    dead_replay_edited,
     dead_review,
 )
+from dibs.store.ops.dead_edited import Edit, dead_replay_edited
 from dibs.store.ops.doctor import doctor_look
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.explain import job_standing
+from dibs.store.ops.fair import fair_fill, fair_queues
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
 from dibs.store.ops.keys import job_enqueue_keyed, key_holder
+from dibs.store.ops.limit_rules import (
+    limit_configure,
+    limit_declare,
+    limit_get,
+    limit_list,
+    limit_reset,
+)
+from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
 from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
 from dibs.store.ops.queues import (
     queue_configure,
@@ -40,6 +51,7 @@ from dibs.store.ops.queues import (
     queue_list,
     queue_reset,
 )
+from dibs.store.ops.rooms import room_free, room_take
 from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
@@ -58,7 +70,7 @@ from dibs.store.statement import Operation, Row
 ENGINES = ("sqlite", "postgres")
 
 CLAIM = Claim(1, 1, 1, 5)
-BOOM = Failed("ValueError", "boom", "traceback")
+BOOM = Failed("ValueError", "boom", "traceback", retry_after=1, hold='limit:["stripe"]')
 SERVING = Serving(("default",))
 ALL = DeadFilter()
 FREE, HELD, OVER, REFUSED = (
@@ -67,6 +79,17 @@ FREE, HELD, OVER, REFUSED = (
         ("free", "return"), ("held", "replace"), ("over", "return"), ("held", "raise")
     )
 )  # fmt: skip
+LIMIT = Limit(concurrency=1, name="stripe")
+USE = LIMIT.use("mail", {}, 1)
+PENDING = [
+    Claimed(
+        id_, "mail", "default", 0, "{}", None, None, 5, 0, 0, 0, 0, None, None,
+        uses_to_json([USE]), 1, 0,
+    )
+    for id_ in (1, 2)
+]  # fmt: skip
+"""Of which the first has room under their limit, and the second has none."""
+TENANT = 'fair:["fair", "acme"]'
 KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 SAMPLES: list[Operation[Any]] = [
     job_enqueue([NewJob("mail", "{}")]),
@@ -102,7 +125,7 @@ SAMPLES: list[Operation[Any]] = [
     dead_annotate(1, "seen", None),
     dead_review([1], None, reviewed=True, author=None, note="seen"),
     dead_replay([1], None),
-    *(dead_replay_edited(3, lambda _, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
+    *(dead_replay_edited(3, lambda *_, key=key: Edit("{}", "was", key)) for key in ("was", "key")),
     dead_purge([1], None),
     prune_due(),
     key_prune(),
@@ -114,7 +137,21 @@ SAMPLES: list[Operation[Any]] = [
     queue_reset("mail"),
     queue_get("mail"),
     queue_list(),
-    job_standing(1, 10),
+    limit_declare({"stripe": LIMIT.rule}),
+    limit_configure("stripe", LIMIT.rule),
+    limit_reset("stripe"),
+    limit_get("stripe"),
+    limit_list(),
+    limit_look(),
+    limit_wake(),
+    limit_start("w", PENDING, ["default"]),
+    limit_start("w", PENDING, []),
+    fair_fill("fair", 10),
+    *(room_take(CLAIM, use) for use in (USE, use_of("full", None, 1))),
+    room_free(CLAIM, USE.key, 1),
+    fair_queues(),
+    limit_tend(),
+    *(job_standing(job_id, 10) for job_id in (1, 4)),
     stats_count(),
     doctor_look(1),
     worker_beat("w", SERVING, ["mail"], 10, {10: 2}, 30_000_000),
@@ -137,6 +174,7 @@ WAITING: Row = (
 OTHERS: dict[int, Row] = {
     2: (2, *WAITING[1:4], "running", *WAITING[5:]),
     3: (3, *WAITING[1:4], "dead", *WAITING[5:]),
+    4: (4, *WAITING[1:4], "blocked", *WAITING[5:]),
 }
 """What is read of these jobs; all others wait."""
 QUEUE: Row = ("mail", None, None, "{}", 0)
@@ -144,6 +182,7 @@ CANNED: dict[str, list[Row]] = {
     "jobs_load": [WAITING],
     "key_over": [(0,)],
     "dead_count": [(0,)],
+    "dead_uses": [(None,)],
     "dead_get": [(1, "gave_up", 0, None, None)],
     "dead_latest": [(0, 0)],
     "dead_page": [(1, "gave_up", 0, None, None)],
@@ -155,13 +194,32 @@ CANNED: dict[str, list[Row]] = {
     "job_replace": [(1,)],
     "job_reprioritize": [(1,)],
     "claim_held": [(1,)],
+    "claim_lock": [(1,)],
+    "job_finish": [(1,)],
     "effect_get": [("1",)],
     "key_holders": [(HELD.text, 1, False), (OVER.text, 1, True)],
     "key_take": [(FREE.text,)],
     "job_stale": [(1, 1, 1, 5, 0, "w")],
     "queue_configure": [QUEUE],
     "queue_get": [QUEUE],
-    "queue_lines": [("default", 0, "[[0,1]]", None, 0)],
+    "queue_lines": [("default", 0, "[[0,1]]", None, 0, None)],
+    "blocked_key": [(USE.key,)],
+    "limit_get": [("stripe", None, None, None, 0)],
+    "limit_keys": [(USE.key,)],
+    "limit_list": [("stripe", None, None, None, 0)],
+    "limit_declare": [("stripe",)],
+    "limit_look": [(1, None)],
+    "arrivals_take": [(USE.key, 2), (TENANT, 1)],
+    "fair_stock": [(0, None)],
+    "fair_tenants": [(TENANT, 0, 1)],
+    "limit_state": [
+        (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0),
+        ('limit:["full"]', rule_to_json(LIMIT.rule), 1, 0, 0, 0, None, None, 0),
+        ("queue:default", None, 0, 0, 0, 0, None, None, 0),
+    ],
+    "slot_free": [(USE.key,)],
+    "slot_take": [(1,)],
+    "slots_lock": [(USE.key,)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
     "stats_clock": [(0,)],

@@ -18,9 +18,10 @@ from dibs.model.queues import QueuePolicy, policy_to_json
 from dibs.model.standing import Spot
 from dibs.model.unique import Unique
 from dibs.store import Store
-from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.claim import job_claim
 from dibs.store.ops.dead import BEGIN, dead_find, dead_list, dead_purge, dead_replay, dead_review
 from dibs.store.ops.enqueue import COLUMNS, job_enqueue, row_of
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.keys import job_enqueue_keyed
 from dibs.store.ops.settle import job_settle

@@ -55,7 +55,23 @@ class Bench:
     def claimed(self, n: int, priority: int, crashes: int = 0) -> Claimed:
         args = f'{{"n": {n}}}'
         return Claimed(
-            n, "hold", "mail", priority, args, 1, 1, 5, crashes, 0, 0, 0, None, None, priority
+            n,
+            "hold",
+            "mail",
+            priority,
+            args,
+            1,
+            1,
+            5,
+            crashes,
+            0,
+            0,
+            0,
+            None,
+            None,
+            None,
+            0,
+            priority,
         )
 
     async def add(self, *jobs: Claimed) -> None:

@@ -19,6 +19,7 @@ from dibs.cli.values import (
 )
 from dibs.model.aging import Aging
 from dibs.model.job import Priority
+from dibs.model.limits import MOST
 from dibs.model.retention import Retention
 from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.store.ops.queues import Queue
@@ -92,6 +93,10 @@ def _row(queue: Queue) -> tuple[object, ...]:
     help="Seconds that an attempt may take, where neither job nor kind says. [default: no limit]",
 )  # fmt: skip
 @click.option(
+    "--concurrency", type=WholeNumber(min=1, max=MOST), metavar="N",
+    help="How many of its jobs run at once, on all workers.  [default: any number]",
+)  # fmt: skip
+@click.option(
     "--keep-dead", type=Seconds(0.001), metavar="S",
     help="Purge its dead letters after so many seconds.  [default: never]",
 )  # fmt: skip
@@ -99,7 +104,8 @@ def _row(queue: Queue) -> tuple[object, ...]:
 @click.pass_obj
 def configure(
     target: Target, /, name: str, strict: bool, aging: bool, weights: Sequence[tuple[int, int]],
-    keep_dead: float | None, timeout: float | None, as_json: bool, **steps: Any,
+    concurrency: int | None, keep_dead: float | None, timeout: float | None, as_json: bool,
+    **steps: Any,
 ) -> None:  # fmt: skip
     """Set the policy of QUEUE, all of it: what is not given is as without a policy.
 
@@ -109,9 +115,10 @@ def configure(
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
     given = {option: value for option, value in steps.items() if value is not None}
-    if not (strict or aging or given or weights or timeout or keep_dead):
+    if not (strict or aging or given or weights or timeout or keep_dead or concurrency):
         raise Misuse(
-            "which policy? give --strict, or --aging, --weight, --timeout, --keep-dead or several"
+            "which policy? give --strict, or --aging, --weight, --timeout, --concurrency, "
+            "--keep-dead or several"
         )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
@@ -120,8 +127,9 @@ def configure(
     kept = None if keep_dead is None else Retention(dead=keep_dead)
     with target.database() as app:
         queue = app.queues.configure(
-            name, aging=ages, weights=shares, timeout=timeout, retention=kept
-        )
+            name, aging=ages, weights=shares, timeout=timeout, retention=kept,
+            concurrency=concurrency,
+        )  # fmt: skip
     _show(queue, as_json)
 
 

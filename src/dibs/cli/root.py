@@ -23,6 +23,7 @@ COMMANDS = {
     "dead": ("dibs.cli.dead:dead", "List, review, replay and purge dead letters."),
     "explain": ("dibs.cli.explain:explain", "Say why a job is not running."),
     "queues": ("dibs.cli.queues:queues", "List the policies of queues, and change them."),
+    "limits": ("dibs.cli.limits:limits", "List limits with their use, and change them."),
     "stats": ("dibs.cli.database:stats", "Show how many jobs stand where."),
     "doctor": ("dibs.cli.doctor:doctor", "Look the database and its workers over."),
     "migrate": ("dibs.cli.database:migrate", "Create or upgrade the tables."),

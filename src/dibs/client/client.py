@@ -159,10 +159,10 @@ class Client:
 
     def _register(self, handler: Handler[..., Any]) -> None:
         taken = self.handlers.get(handler.kind)
-        if taken is not None and _origin(taken) != _origin(handler):
+        if taken is not None and taken.origin != handler.origin:
             raise ConfigurationError(
-                f"kind {handler.kind!r} is registered twice: {_origin(taken)} and "
-                f"{_origin(handler)}; give one of them another kind"
+                f"kind {handler.kind!r} is registered twice: {taken.origin} and "
+                f"{handler.origin}; give one of them another kind"
             )
         self.handlers[handler.kind] = handler
 
@@ -298,11 +298,3 @@ def _micros(clock: Callable[[], datetime] | None) -> Clock | None:
     if clock is None:
         return None
     return lambda: to_micros(clock(), "clock")
-
-
-def _origin(handler: Handler[..., Any]) -> str:
-    """Return where a handler was written; a module that is loaded again says the same."""
-    function = handler.function
-    code = getattr(function, "__code__", None)
-    place = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
-    return f"{function.__module__}.{function.__qualname__} ({place})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unpack
 
@@ -14,6 +14,7 @@ from dibs.client.limits import limits_of
 from dibs.client.options import Options, Overrides
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import Job, NewJob
+from dibs.model.limits import Rule
 from dibs.model.retry import Retry
 from dibs.model.unique import check_names
 from dibs.store.runner import Runner
@@ -48,8 +49,8 @@ class Enqueuer(Generic[P]):
             for name in sorted(limit.names):
                 if not self.schema.has(name):
                     raise InvalidJobError(
-                        f"limit of {self.kind!r}: its key {limit.key!r} names {name!r}, which is no "
-                        "arg of its handler"
+                        f"limit of {self.kind!r}: its key {limit.key!r} names {name!r}, which is "
+                        "no arg of its handler"
                     )
 
     def _check_unique(self) -> None:
@@ -152,6 +153,18 @@ class Handler(Enqueuer[P], Generic[P, R]):
     def __repr__(self) -> str:
         """Show the kind."""
         return f"<Handler {self.kind!r}>"
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """What the app declares of its limits, by name."""
+        return self._client.limits.declared
+
+    @property
+    def origin(self) -> str:
+        """Where it was written; a module that is loaded again says the same."""
+        code = getattr(self.function, "__code__", None)
+        place = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(self.function)
+        return f"{self.function.__module__}.{self.function.__qualname__} ({place})"
 
     def runner_for(self, connection: object) -> Runner:
         """Return where operations in the transaction of a caller's `connection` run."""

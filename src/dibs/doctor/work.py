@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dibs.doctor.finding import Check, Finding, graded, ok, problem, warning
-from dibs.explain.words import many, span
+from dibs.explain.figures import many, span
 from dibs.model.job import WAITING, State
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, obstacle_at, obstacle_of

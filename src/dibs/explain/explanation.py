@@ -13,6 +13,7 @@ from dibs.model.standing import Pace, pace_of, share_of, start_after, within
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, judge, obstacle_at, obstacle_of
 from dibs.store.ops.explain import Standing, job_standing
+from dibs.store.ops.limit_keys import KeyUse
 from dibs.store.ops.workers import WorkerRecord
 from dibs.store.statement import Steps, operation
 
@@ -62,6 +63,9 @@ class Explanation:
     """How fast its queue and its line moved lately; None unless it waits."""
     starts_in: timedelta | None
     """In how long it starts, about, if none comes in that goes before it; None if unknown."""
+    limit: KeyUse | None
+    """Where it needs room before it starts: under a key of a limit, or in its queue, where only so
+    many of its jobs run at once. None where it needs none."""
     candidates: list[Candidate]
     """The live workers, the oldest first; none where the job has ended."""
 
@@ -102,6 +106,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
         obstacle=obstacle,
         next_up=ahead is not None and ahead < free * (1 if share is None else share),
         lost=job.worker in found.lost,
+        full=found.limit is not None and found.limit.full,
     )
     return Explanation(
         at=at,
@@ -116,6 +121,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
         share=share,
         pace=pace_of(found.moved, job.priority, found.now) if waits else None,
         starts_in=_starts_in(found, able, verdict, ahead, share),
+        limit=found.limit,
         candidates=candidates,
     )
 

@@ -80,6 +80,8 @@ class Failed:
     """The delay that the exception itself named, in microseconds."""
     timed_out: bool = False
     """Whether it was ended because it took too long."""
+    hold: str | None = None
+    """The key of a limit under which nothing starts before `retry_after` is over."""
 
 
 @dataclass(frozen=True, slots=True)

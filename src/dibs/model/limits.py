@@ -107,11 +107,7 @@ class Limit:
                 more than ever can be there.
         """
         name, rule = self.name or kind, self.rule
-        if rule.burst is not None and cost > rule.burst:
-            raise InvalidJobError(
-                f"cost={cost}: the limit {name!r} never lets more than its burst of {rule.burst} "
-                "through at once; raise the burst, or lower the cost"
-            )
+        rule.check_cost(name, cost)
         values = [] if self.key is None else [template_value(self.key, f"limit of {kind!r}", args)]
         return Use(limit_key(name, *values), name, 1 if rule.burst is None else cost)
 
@@ -136,6 +132,18 @@ class Rule:
         if self.rate is None:
             return f"{self.concurrency} at once"
         return f"{self.rate} per {in_seconds(self.per / SECOND)} s, burst {self.burst}"
+
+    def check_cost(self, name: str, cost: int) -> None:
+        """Refuse a cost that the limit `name` can never give.
+
+        Raises:
+            InvalidJobError: it is more than the burst.
+        """
+        if self.burst is not None and cost > self.burst:
+            raise InvalidJobError(
+                f"cost={cost}: the limit {name!r} never lets more than its burst of {self.burst} "
+                "through at once; raise the burst, or lower the cost"
+            )
 
     def interval(self, cost: int) -> int:
         """Return the microseconds in which a rate gives so much; rounded up for each."""

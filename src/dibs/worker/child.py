@@ -14,8 +14,8 @@ from functools import reduce
 from multiprocessing.connection import Connection
 from typing import Any
 
-from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
+from dibs.client.stopping import StopSignal
 from dibs.errors import ConfigurationError
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed

@@ -11,7 +11,7 @@ from random import Random
 
 from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, settle
-from dibs.model.lines import Serving
+from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Marks, heads_of
 from dibs.model.ordering import Credit
 from dibs.model.prefetch import OVERDUE
@@ -19,7 +19,7 @@ from dibs.model.retry import Retry
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.base import Watch
-from dibs.store.ops.claim import Claimed, Key, job_claim
+from dibs.store.ops.claim import Claimed, Found, Key, job_claim
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_held
 from dibs.telemetry import log_event
@@ -140,6 +140,24 @@ class Fetcher(Service):
             await self._turns.look()
             await self._turns.tend()
         await self._turns.fill(demand.count)
+        found = await self._claim(demand, now, admit=admit)
+        left = demand.after(found.turns)
+        waiting = left.count > 0
+        unseen = self._marks.note(found.turns, dry=waiting, lowest=left.lowest)
+        if self._watch is not None:
+            # Where only the urgent are wanted, every commit would say that others wait.
+            self._watch.idle(waiting and left.lowest == PRIORITY_MIN)
+        if question is not None:
+            self._question = None
+            if not question.cancelled():
+                question.set_result(quiet and not found.turns and not unseen)
+        if waiting and not found.full:
+            return 0.0 if unseen else self._pause()
+        # Others took what stood there: they are quicker, so let them be.
+        return 0.0 if found.jobs or found.pending or found.full else CONTENDED_SECONDS
+
+    async def _claim(self, demand: Demand, now: float, *, admit: bool) -> Found:
+        """Claim, and hand on what may run."""
         self._claiming = True
         claim = job_claim(
             self._worker, self._serving, self._kinds, demand, self._credit, self._marks.use(now),
@@ -157,20 +175,7 @@ class Fetcher(Service):
         self._looked = now
         self._vain = 0 if found.turns else self._vain + self._nudged
         self._nudged = False
-        left = demand.after(found.turns)
-        waiting = left.count > 0
-        unseen = self._marks.note(found.turns, dry=waiting, lowest=left.lowest)
-        if self._watch is not None:
-            # Where only the urgent are wanted, every commit would say that others wait.
-            self._watch.idle(waiting and left.lowest == PRIORITY_MIN)
-        if question is not None:
-            self._question = None
-            if not question.cancelled():
-                question.set_result(quiet and not found.turns and not unseen)
-        if waiting and not found.full:
-            return 0.0 if unseen else self._pause()
-        # Others took what stood there: they are quicker, so let them be.
-        return 0.0 if found.jobs or found.pending or found.full else CONTENDED_SECONDS
+        return found
 
     def _too_early(self) -> float:
         """Return for how long not to look again, where nudge after nudge was for others.

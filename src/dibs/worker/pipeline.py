@@ -65,12 +65,12 @@ def make_pipeline(
     slots = Slots(options.concurrency, options.reserve)
     dispatcher = Dispatcher(worker, handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
-    turns = Turns(store, worker, serving.queues, lambda queues: fetcher.readied(queues))
+    turns = Turns(store, worker, serving.queues)
     fetcher = Fetcher(
         store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,
     )  # fmt: skip
-    settler.on_ready = fetcher.readied
+    settler.on_ready = turns.on_ready = fetcher.readied
     dispatcher.on_room = fetcher.poke
     others = (
         Rescue(store, settings, fetcher.nudge),

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
+from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import CalledOff, Failed, Interrupted, Outcome, Returned
 from dibs.model.timeouts import time_limit, timed_out
 from dibs.model.times import SECOND, in_seconds

@@ -27,6 +27,7 @@ from dibs.model.lifecycle import (
     settle,
 )
 from dibs.model.retry import retry_from_json
+from dibs.model.uses import key_parts
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed, Key, key_of
@@ -61,7 +62,7 @@ class Settler(Service):
         self._try_at: dict[Key, float] = {}
         # Sent, and never answered: what is found completed later may have been so by that.
         self._doubted: set[Key] = set()
-        self.on_ready: Callable[[Collection[str]], None] | None = None
+        self.on_ready: Callable[[Collection[str]], None] = lambda _: None
         """Told in which queues others may start, for whom slots came free."""
         self._empty = asyncio.Event()
         self._empty.set()
@@ -130,8 +131,10 @@ class Settler(Service):
             self._doubted -= keys - doubted
             await self._flush_singly(batch, error)
             return
-        if moved.ready and self.on_ready is not None:
+        if moved.ready:
             self.on_ready(moved.ready)
+        for key in moved.unknown:
+            _report_unknown(key)
         for job, settlement in batch:
             if job.id in moved:
                 del self._pending[key_of(job)]
@@ -195,6 +198,16 @@ def _verb(settlement: Settlement) -> str:
     if isinstance(settlement, Requeue):
         return settlement.verb
     return "bury" if isinstance(settlement, Bury) else str(settlement.state)
+
+
+def _report_unknown(key: str) -> None:
+    name, _ = key_parts(key)
+    log_event(
+        logger, logging.WARNING, "limit_unknown",
+        f"a handler raised RetryAfter(limit={name!r}), but no limit has this name, so nothing else "
+        f"is held up; declare it: app.limits.declare([Limit(name={name!r}, rate=…)])",
+        limit=name,
+    )  # fmt: skip
 
 
 def _report_refused(job: Claimed, settlement: Settlement, completed: bool) -> None:

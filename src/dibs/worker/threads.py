@@ -10,8 +10,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
+from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import Outcome
 from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.worker.attempt import attempt_sync

@@ -25,25 +25,13 @@ class Turns(Service):
 
     name = "turns"
 
-    def __init__(
-        self,
-        store: Store,
-        worker: str,
-        served: Iterable[str],
-        on_ready: Callable[[Collection[str]], None],
-    ) -> None:
-        """Decide for `worker`.
-
-        Args:
-            store: where to decide.
-            worker: its id.
-            served: the queues that it serves.
-            on_ready: called with the queues in which more is ready.
-        """
+    def __init__(self, store: Store, worker: str, served: Iterable[str]) -> None:
+        """Decide for `worker`, which serves the queues `served`, in `store`."""
         super().__init__()
         self._store = store
         self._worker = worker
-        self._on_ready = on_ready
+        self.on_ready: Callable[[Collection[str]], None] = lambda _: None
+        """Told in which queues more is ready."""
         self._tended = float("-inf")
         self._served = frozenset(served)
         self._fair: set[str] = set()
@@ -71,7 +59,7 @@ class Turns(Service):
         for queue in sorted(self._fair):
             filled = await self._store.arun(fair_fill(queue, demand))
             if filled.count:
-                self._on_ready([queue])
+                self.on_ready([queue])
             if not filled.waiting:
                 self._fair.discard(queue)
 
@@ -84,7 +72,7 @@ class Turns(Service):
         """Note in which fair queues tenants wait for their turn."""
         if new := self._served.intersection(queues) - self._fair:
             self._fair |= new
-            self._on_ready(new)
+            self.on_ready(new)
 
     async def tick(self) -> float:
         """Look at what there is to look at; return the seconds until the next time."""
@@ -96,5 +84,5 @@ class Turns(Service):
 
     def _tell(self, queues: Collection[str]) -> None:
         if queues:
-            self._on_ready(queues)
+            self.on_ready(queues)
             self._store.nudge(queues)

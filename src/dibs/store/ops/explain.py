@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from dibs.model.job import WAITING, Job, State
@@ -9,12 +10,14 @@ from dibs.model.lines import Serving
 from dibs.model.queues import STRICT, QueuePolicy
 from dibs.model.standing import Spot, bounds, window_start, within
 from dibs.model.times import to_micros
+from dibs.model.uses import LIMIT, QUEUE
 from dibs.model.verdicts import obstacle_at
-from dibs.store.ops.claim import line_fronts
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_get
+from dibs.store.ops.limit_keys import KeyUse, read_uses
 from dibs.store.ops.queues import queue_get
 from dibs.store.ops.workers import WorkerRecord, worker_list
-from dibs.store.statement import Rows, Statement, Steps, operation
+from dibs.store.statement import RowList, Rows, Statement, Steps, operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Standing:
     """The priorities of which its queue has ready jobs, and that workers take who can run it."""
     ahead: dict[int, int] | None = None
     """How many of each are ahead of it; None where it stands in no line."""
+    limit: KeyUse | None = None
+    """The key of a limit, or of its queue's concurrency, under which it needs room."""
 
 
 @operation(reads=True)
@@ -63,6 +68,7 @@ def job_standing(job_id: int, most: int) -> Steps[Standing]:
         return Standing(now, job, workers, held, lost)
     queue = yield from queue_get(job.queue).steps()
     moved = yield Statement("queue_moved", {"queue": job.queue, "since": window_start(now)})
+    limit = yield from _limit(job, queue.policy)
     front = yield from line_fronts(Serving((job.queue,))).steps()
     able = [one for one in workers if not obstacle_at(one, job.queue, job.kind, job.priority)]
     priorities = within((line.priority for line in front.lines), able)
@@ -74,5 +80,15 @@ def job_standing(job_id: int, most: int) -> Steps[Standing]:
         ahead = {row[0]: row[1] for row in (yield Statement("jobs_ahead", counted))}
     return Standing(
         now, job, workers, held, lost, queue.policy, [(row[0], row[1], row[2]) for row in moved],
-        priorities, ahead,
+        priorities, ahead, limit,
     )  # fmt: skip
+
+
+def _limit(job: Job, policy: QueuePolicy) -> Generator[Statement, RowList, KeyUse | None]:
+    """Return where a job needs room, if it does."""
+    if job.state is State.READY:
+        keys = [] if policy.concurrency is None else [QUEUE + job.queue]
+    else:
+        rows = yield Statement("blocked_key", {"id": job.id})
+        keys = [key for (key,) in rows if key.startswith(LIMIT)]
+    return next(iter((yield from read_uses(keys))), None)

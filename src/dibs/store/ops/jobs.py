@@ -13,7 +13,8 @@ from dibs.model.job import WAITING, AttemptOutcome, Job, State
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import policy_from_json
 from dibs.model.times import from_micros
-from dibs.store.ops.claim import read_front
+from dibs.model.uses import in_words
+from dibs.store.ops.front import read_front
 from dibs.store.statement import Row, RowList, Statement, Steps, operation
 
 TRIES = 10
@@ -85,7 +86,7 @@ def _job(row: Row) -> Job:
         worker=worker,
         result=None if result is None else _value(result),
         error=error,
-        reason=reason,
+        reason=in_words(reason) if state == State.BLOCKED and reason else reason,
         cancelling=bool(cancelling),
     )
 

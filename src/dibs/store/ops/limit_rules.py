@@ -8,6 +8,7 @@ from datetime import datetime
 
 from dibs.model.limits import Rule, rule_from_json, rule_to_json
 from dibs.model.times import from_micros
+from dibs.store.ops.limit_keys import KeyUse, limit_uses
 from dibs.store.statement import Row, Rows, Statement, Steps, operation
 
 
@@ -24,9 +25,11 @@ class LimitRecord:
     """By a person or program, while the system ran; wins over the declared one."""
     updated_at: datetime | None
     """When either changed last."""
+    keys: list[KeyUse]
+    """What is in use, no more than 100 keys."""
 
 
-def _limit(row: Row) -> LimitRecord:
+def _limit(row: Row, keys: list[KeyUse]) -> LimitRecord:
     name, rule, declared, configured, updated_at = row
     return LimitRecord(
         name,
@@ -34,6 +37,7 @@ def _limit(row: Row) -> LimitRecord:
         rule_from_json(declared),
         rule_from_json(configured),
         from_micros(updated_at),
+        keys,
     )
 
 
@@ -50,9 +54,9 @@ def limit_declare(rules: Mapping[str, Rule]) -> Steps[None]:
 def limit_configure(name: str, rule: Rule) -> Steps[LimitRecord]:
     """Set the rule of a limit from now on."""
     configured = {"name": name, "configured": rule_to_json(rule)}
-    rows = yield Statement("limit_configure", configured)
+    yield Statement("limit_configure", configured)
     yield Statement("limit_hurry", {"name": name})
-    return _limit(rows[0])
+    return (yield from limit_get(name).steps())
 
 
 @operation()
@@ -66,11 +70,16 @@ def limit_reset(name: str) -> Steps[LimitRecord]:
 @operation(reads=True)
 def limit_get(name: str) -> Steps[LimitRecord]:
     """Return a limit with its rule; without one where nobody said anything."""
-    rows = yield Statement("limit_get", {"name": name}, alone=True)
-    return _limit(rows[0]) if rows else LimitRecord(name, None, None, None, None)
+    rows = yield Statement("limit_get", {"name": name})
+    keys = yield from limit_uses(name)
+    return _limit(rows[0], keys) if rows else LimitRecord(name, None, None, None, None, keys)
 
 
 @operation(reads=True)
 def limit_list() -> Steps[list[LimitRecord]]:
     """Return the limits that have a rule, by name."""
-    return [_limit(row) for row in (yield Statement("limit_list", {}, alone=True))]
+    rows = yield Statement("limit_list", {})
+    keys = {}
+    for name, *_ in rows:
+        keys[name] = yield from limit_uses(name)
+    return [_limit(row, keys[row[0]]) for row in rows]

@@ -64,7 +64,7 @@ def limit_start(
     """
     needs = [(job.id, _uses(job, counted)) for job in pending]
     yield lock_keys(use.key for _, uses in needs for use in uses)
-    keys = yield from _read({use.key for _, uses in needs for use in uses}, most=1)
+    keys = yield from read_keys({use.key for _, uses in needs for use in uses}, most=1)
     decided = turns(needs, keys.meters, keys.now)
     found: list[Claimed] = []
     if decided.start:
@@ -75,7 +75,7 @@ def limit_start(
             for job_id, use in decided.blocked.items()
         ]
         yield Statement("limit_block", {"rows": Rows(("job_id", "key"), rows)})
-    yield from _save(_after_start(needs, decided, keys, {job.id for job in found}))
+    yield from save_keys(_after_start(needs, decided, keys, {job.id for job in found}))
     names = (use.key for use in decided.blocked.values())
     return Started(found, Counter(key for key in names if not key.startswith(QUEUE)))
 
@@ -148,7 +148,7 @@ def lock_keys(keys: Iterable[str]) -> Statement:
     return Statement("limit_lock", {"rows": Rows(("key", "name"), rows)})
 
 
-def _read(keys: Collection[str], most: int) -> Generator[Statement, RowList, Keys]:
+def read_keys(keys: Collection[str], most: int) -> Generator[Statement, RowList, Keys]:
     """Return locked keys as they stand; of those who wait under each up to `most` are counted."""
     rows = yield Statement("limit_state", {"keys": sorted(keys), "most": most})
     return Keys(
@@ -160,7 +160,7 @@ def _read(keys: Collection[str], most: int) -> Generator[Statement, RowList, Key
     )
 
 
-def _save(
+def save_keys(
     kept: Iterable[tuple[Meter, int | None, bool]],
 ) -> Generator[Statement, RowList, None]:
     """Keep how keys stand; each with when to look at it, and whether that is sure."""
@@ -220,7 +220,7 @@ def _admit(
 
     Of arrivals no more than came in: those before them were told of before.
     """
-    keys = yield from _read({*arrived, *due}, most=BATCH)
+    keys = yield from read_keys({*arrived, *due}, most=BATCH)
     queues = {key.removeprefix(QUEUE) for key in keys.meters if key.startswith(QUEUE)}
     now, most = keys.now, dict(arrived)
     for key in due:
@@ -236,7 +236,9 @@ def _admit(
         admitted = yield Statement("limit_admit", {"rows": Rows(("key", "count"), rows)})
         moved.update(key for key, _ in admitted)
         queues |= {queue for _, queue in admitted}
-    yield from _save((keys.meters[key], _look_again(keys, key, moved[key]), True) for key in most)
+    yield from save_keys(
+        (keys.meters[key], _look_again(keys, key, moved[key]), True) for key in most
+    )
     return queues
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dibs.model.job import State
 from dibs.model.lifecycle import Bury, Failed, Finish, Requeue, Settlement
+from dibs.store.ops.limits import lock_keys
 from dibs.store.statement import Row, Rows, Statement, Steps, operation
 
 _FINISH = ("job_id", "claim", "state", "result", "reason")
@@ -25,6 +26,8 @@ class Moved(set[int]):
 
     ready: frozenset[str] = frozenset()
     """Queues in which others may start now, for whom slots came free."""
+    unknown: tuple[str, ...] = ()
+    """Keys that were to be held, of limits that nobody declared."""
 
 
 @operation()
@@ -53,12 +56,30 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[Moved]:
             ends = [(row[0], row[1], str(State.CANCELLED), None, None) for row in left]
             rows = yield Statement("job_finish", finishing(ends, asked=True))
             moved.update(row[0] for row in rows)
-    if ended := [job_id for job_id in counted if job_id in moved]:
-        # In a statement of its own: what others did under these keys is seen in the next one.
-        if (yield Statement("slots_lock", {"ids": ended})):
-            freed = yield Statement("slots_free", {"ids": ended})
-            moved.ready = frozenset(row[0] for row in freed)
+    ended = [job_id for job_id in counted if job_id in moved]
+    holds = _holds(one for one in settlements if one.claim.job_id in moved)
+    if holds:
+        keys = yield Statement("slots_keys", {"ids": ended})
+        yield lock_keys([*holds, *(row[0] for row in keys)])
+        until = Rows(("key", "delay"), sorted(holds.items()))
+        held = yield Statement("limit_hold", {"rows": until})
+        moved.unknown = tuple(sorted(holds.keys() - {row[0] for row in held}))
+    # Locks in a statement of their own: what others did under the keys is seen in the next one.
+    if ended and (yield Statement("slots_lock", {"ids": ended})):
+        freed = yield Statement("slots_free", {"ids": ended})
+        moved.ready = frozenset(row[0] for row in freed)
     return moved
+
+
+def _holds(moved: Iterable[Settlement]) -> dict[str, int]:
+    """Return the keys of limits that are to be held, each with the microseconds for which."""
+    holds: dict[str, int] = {}
+    for one in moved:
+        failure = None if isinstance(one, Finish) else one.failure
+        if failure is not None and failure.hold is not None:
+            delay = failure.retry_after or 0
+            holds[failure.hold] = max(delay, holds.get(failure.hold, 0))
+    return holds
 
 
 def finishing(ends: Sequence[Row], *, asked: bool = False, counted: bool = True) -> dict[str, Any]:

@@ -27,6 +27,7 @@ CREATE TABLE dibs_limit_keys (
     held_until bigint NOT NULL DEFAULT 0,
     wake_at bigint
 );
+CREATE INDEX dibs_limit_keys_name ON dibs_limit_keys (name, key);
 CREATE INDEX dibs_limit_keys_wake ON dibs_limit_keys (wake_at) WHERE wake_at IS NOT NULL;
 
 -- A row for each slot that is taken: by a job under its limits (part 0), or by its handler.
@@ -42,7 +43,9 @@ CREATE INDEX dibs_slots_job ON dibs_slots (job_id);
 -- Keys under which there is something new to look at: jobs came in, or slots came free in a
 -- transaction that must not wait for a key. Inserted only, so that nobody waits for anybody.
 CREATE TABLE dibs_arrivals (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL, count bigint NOT NULL
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key text NOT NULL,
+    count bigint NOT NULL
 );
 
 -- How many jobs of a queue may run at once, on all workers; NULL for any number. By its text: a row

@@ -98,3 +98,12 @@ WITH letter AS MATERIALIZED (
     DELETE FROM dibs_keys WHERE job_id = ANY (ARRAY(SELECT job_id FROM gone))
 )
 SELECT job_id FROM gone;
+
+-- name: dead_relimit
+-- Give a dead letter other :limits, and the key under which it waits for its turn: that of its tenant
+-- by its new :args, where its queue is fair, and else :turn.
+UPDATE dibs_jobs AS j SET limits = :limits, turn = COALESCE((
+    SELECT 'fair:' || json_build_array(q.name, left(:args::json ->> q.fair_by, 200))::text
+    FROM dibs_queues AS q
+    WHERE q.name = j.queue AND q.fair_by IS NOT NULL AND j.priority < q.fair_below
+), :turn) WHERE j.id = :id;

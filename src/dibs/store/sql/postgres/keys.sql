@@ -65,7 +65,7 @@ WITH input AS MATERIALIZED (
         limits, turn
     )
 ), job AS MATERIALIZED (
-    SELECT j.id, j.queue, j.priority, j.scheduled_at FROM dibs_jobs AS j
+    SELECT j.id, j.queue, j.priority, j.scheduled_at, j.limits FROM dibs_jobs AS j
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM input)) ORDER BY j.id
 ), in_ready AS MATERIALIZED (
     SELECT h.* FROM job AS j CROSS JOIN LATERAL (
@@ -96,6 +96,11 @@ WITH input AS MATERIALIZED (
 ), waiting AS MATERIALIZED (
     SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled
     UNION ALL SELECT job_id FROM blocked
+), passed AS (
+    -- If its turn under limits had come, the next one has it.
+    INSERT INTO dibs_arrivals (key, count)
+    SELECT need ->> 0, count(*) FROM job CROSS JOIN json_array_elements(job.limits::json) AS need
+    WHERE job.id = ANY (ARRAY(SELECT job_id FROM ready)) GROUP BY 1
 ), replaced AS (
     UPDATE dibs_jobs AS j
     SET kind = i.kind, queue = i.queue, priority = i.priority, args = i.args::json,

@@ -8,11 +8,6 @@ DELETE FROM dibs_arrivals WHERE id = ANY (ARRAY(
     SELECT id FROM dibs_arrivals ORDER BY id LIMIT :count FOR UPDATE SKIP LOCKED
 )) RETURNING key, count;
 
--- name: arrivals_add
--- Say that there is something new under keys.
-INSERT INTO dibs_arrivals (key, count)
-SELECT * FROM unnest(:rows_key::text[], :rows_count::bigint[]);
-
 -- name: limit_lock
 -- Lock keys to the end of the transaction; those that have no row get one.
 -- An update that updates nothing locks its row all the same.

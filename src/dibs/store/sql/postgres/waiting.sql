@@ -19,7 +19,7 @@ ready AS (
 ), gone AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
 ), passed AS (
-    -- If its turn under limits had come, it is the next one's.
+    -- If its turn under limits had come, the next one has it.
     INSERT INTO dibs_arrivals (key, count)
     SELECT need ->> 0, 1 FROM gone CROSS JOIN json_array_elements(gone.limits::json) AS need
     WHERE EXISTS (SELECT 1 FROM ready) OR EXISTS (SELECT 1 FROM blocked WHERE key = 'limit')

@@ -9,11 +9,10 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM dibs_arrivals) THEN 1 ELSE 0 END,
     (SELECT MIN(wake_at) FROM dibs_limit_keys WHERE wake_at IS NOT NULL) - :now;
 
 -- name: limit_configure
--- Set the rule of a limit. Returns the limit.
+-- Set the rule of a limit.
 INSERT INTO dibs_limits (name, configured, updated_at) VALUES (:name, :configured, :now)
 ON CONFLICT (name) DO UPDATE
-SET configured = excluded.configured, updated_at = excluded.updated_at
-RETURNING name, rule, declared, configured, updated_at;
+SET configured = excluded.configured, updated_at = excluded.updated_at;
 
 -- name: limit_reset
 -- Return a limit to the declared rule, if another is configured.

@@ -57,6 +57,11 @@ CROSS JOIN dibs_scheduled AS s ON s.due = j.scheduled_at AND s.job_id = j.id
 UNION ALL
 SELECT b.job_id FROM json_each(:jobs) AS i
 CROSS JOIN dibs_blocked AS b ON b.job_id = json_extract(i.value, '$[0]');
+INSERT INTO dibs_arrivals (key, count)
+SELECT json_extract(need.value, '$[0]'), COUNT(*)
+FROM json_each(:waiting) AS w CROSS JOIN dibs_ready AS r ON r.job_id = w.value
+CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
+CROSS JOIN json_each(j.limits) AS need GROUP BY 1;
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
 DELETE FROM dibs_scheduled WHERE (due, job_id) IN (
     SELECT j.scheduled_at, j.id FROM json_each(:waiting) AS w

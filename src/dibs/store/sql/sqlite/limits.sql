@@ -7,13 +7,8 @@
 DELETE FROM dibs_arrivals WHERE id IN (SELECT id FROM dibs_arrivals ORDER BY id LIMIT :count)
 RETURNING key, count;
 
--- name: arrivals_add
--- Say that there is something new under keys.
-INSERT INTO dibs_arrivals (key, count)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:rows);
-
 -- name: limit_lock
--- Make the rows of keys that have none; the one writer has the locks.
+-- Lock keys, which the one writer has; those that have no row get one.
 INSERT INTO dibs_limit_keys (key, name)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:rows) WHERE true
 ON CONFLICT (key) DO NOTHING;

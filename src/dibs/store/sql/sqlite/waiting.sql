@@ -20,7 +20,7 @@ INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count
 SELECT :now / 60000000, '', queue, kind, priority, 'cancelled', 1, 0, 0
 FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
 ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = count + 1;
-INSERT INTO dibs_arrivals (key, count) -- if its turn under limits had come, it is the next one's
+INSERT INTO dibs_arrivals (key, count)
 SELECT json_extract(need.value, '$[0]'), 1 FROM dibs_jobs AS j CROSS JOIN json_each(j.limits) AS need
 WHERE j.id IN (SELECT value FROM json_each(:waiting)) AND (
     EXISTS (SELECT 1 FROM dibs_ready AS r WHERE r.job_id = j.id)

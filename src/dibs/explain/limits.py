@@ -1,0 +1,42 @@
+"""What a job waits for under a limit, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from dibs.explain.figures import many, moment_of, span
+from dibs.model.uses import QUEUE
+from dibs.store.ops.limit_keys import KeyUse
+
+NAMED = 5
+"""Jobs that are named; others are counted."""
+
+
+def limited(key: KeyUse, at: datetime) -> Iterator[str]:
+    """Yield why nothing starts under a key at the moment, a sentence each."""
+    name = _name(key)
+    if key.held_until is not None:
+        yield (
+            f"{name} is held until {moment_of(key.held_until)}, for {span(key.held_until - at)} "
+            "more: a handler was told to wait."
+        )
+    elif key.opens_at is not None:
+        yield (
+            f"{name} allows {key.rule}: it gives the next turn in {span(key.opens_at - at)}, at "
+            f"{moment_of(key.opens_at)}."
+        )
+    else:
+        rest = key.taken - len(key.holders[:NAMED])
+        more = f" and {rest:,} more" if rest > 0 else ""
+        by = ", ".join(str(job_id) for job_id in key.holders[:NAMED])
+        which = "job" if key.taken == 1 else "jobs"
+        yield f"{name} allows {key.rule}, and {which} {by}{more} run; it waits for the end of one."
+    if key.waiting > 1:
+        yield f"{many(key.waiting, 'job')} wait under it."
+
+
+def _name(key: KeyUse) -> str:
+    if key.limit.startswith(QUEUE):
+        return f"Queue {key.limit.removeprefix(QUEUE)}"
+    return f"Limit {key.limit}" + ("" if key.value is None else f" for key {key.value}")
