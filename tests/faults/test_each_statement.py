@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from itertools import count
 from typing import Any
 
@@ -49,74 +48,13 @@ from dibs.store.ops.schedules import (
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.ticks import schedule_due, schedule_fire
 from dibs.store.ops.workers import job_rescue
-from dibs.store.runner import Call, Calls, Script
 from dibs.store.statement import Operation
 from tests.house.test_catalog import ONLY_SQLITE, SAMPLES
+from tests.support.breaking import Breaker, BrokeError, fail_everywhere, running
 from tests.support.database import misplaced
 from tests.support.world import BOOM, BUSY, LEASE, NOBODY, SERVING, SPEC, World, tables
 
 FAILED = AttemptOutcome.FAILED
-BROKEN = "SELECT json_extract('{', '$')"
-"""Each engine refuses it in its own way."""
-
-
-class BrokeError(Exception):
-    """The connection broke."""
-
-
-class Breaker:
-    """Has the operation of one name fail at its statement number `at`; 0 is never."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        self.name = name
-        self.at = 0
-        self.after = False
-        """Whether the statement succeeds, and its answer gets lost; otherwise it fails."""
-        self.committed = False
-        """Whether what failed stands: the answer of an only statement got lost."""
-        self._calls = Script.calls
-
-        def breaking(script: Script, operation: Operation[Any]) -> Calls[Any]:
-            return self._breaking(script, operation)
-
-        monkeypatch.setattr(Script, "calls", breaking)
-
-    def _breaking(self, script: Script, operation: Operation[Any]) -> Calls[Any]:
-        calls = self._calls(script, operation)
-        if operation.name != self.name or not self.at:
-            return (yield from calls)
-        call = first = next(calls)
-        for turn in count(1):
-            broken = turn == self.at
-            rows = yield Call(BROKEN, {}, call.alone) if broken and not self.after else call
-            try:
-                call = calls.send(rows)
-            except StopIteration as done:
-                self.committed = broken and first.alone
-                if not broken:
-                    return done.value
-            if broken:
-                raise BrokeError
-        return None
-
-
-Run = Callable[[Operation[Any]], None]
-
-
-@contextmanager
-def running(app: Dibs, face: str) -> Iterator[Run]:
-    """Lend a function that carries operations out through one face of the app; close that."""
-    if face == "sync":
-        with closing(app):
-            yield app.store.run
-        return
-    with asyncio.Runner() as runner:
-        try:
-            yield lambda operation: runner.run(app.store.arun(operation))
-        finally:
-            runner.run(app.aclose())
-
-
 # --- Cases -------------------------------------------------------------------------------------
 
 Case = Callable[[World], Operation[Any]]
@@ -236,29 +174,6 @@ def test_reads_change_nothing_wherever_they_fail(
                 breaker = Breaker(monkeypatch, sample.name)
                 assert fail_everywhere(world, run, sample, breaker) >= 2
                 assert world.tables() == before
-
-
-def fail_everywhere(world: World, run: Run, operation: Operation[Any], breaker: Breaker) -> int:
-    """Fail before and after every statement, then succeed; return how often it failed.
-
-    What is one statement without a transaction cannot be done by halves: when its answer is lost,
-    it has succeeded.
-    """
-    before, failed = world.tables(), 0
-    while True:
-        breaker.after = failed % 2 == 1
-        breaker.at = failed // 2 + 1
-        try:
-            run(operation)
-        except (StoreError, BrokeError):
-            failed += 1
-        else:
-            break
-        if breaker.committed:
-            break
-        assert world.tables() == before, f"statement {breaker.at} left something behind"
-    breaker.at = 0
-    return failed
 
 
 def test_a_migration_that_fails_at_any_statement_has_changed_nothing(

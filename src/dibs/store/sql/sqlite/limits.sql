@@ -1,6 +1,6 @@
 -- Differs from PostgreSQL: the rows come as JSON, several statements instead of writes inside WITH,
 -- and nobody locks a key: there is one writer at a time. LIMIT cannot differ from key to key here, so
--- of each key as many are read as the largest count, and the first of them taken.
+-- those who wait are walked through, from each to the next.
 
 -- name: arrivals_take
 -- Take up to :count arrivals. Returns key and count of each.
@@ -38,17 +38,28 @@ FROM dibs_limit_keys AS k WHERE k.key IN (SELECT value FROM json_each(:keys));
 -- name: limit_admit
 -- Make the first `count` jobs that wait under each key ready. Returns key and queue of each.
 -- keep: moved
-SELECT job_id FROM (
-    SELECT b.job_id, json_extract(i.value, '$[1]') AS count, row_number() OVER (
-        PARTITION BY b.key ORDER BY b.priority DESC, b.scheduled_at, b.job_id
-    ) AS place
-    FROM json_each(:rows) AS i CROSS JOIN dibs_blocked AS b
-    WHERE b.job_id IN (
-        SELECT h.job_id FROM dibs_blocked AS h WHERE h.key = json_extract(i.value, '$[0]')
-        ORDER BY h.priority DESC, h.scheduled_at, h.job_id
-        LIMIT (SELECT MAX(json_extract(value, '$[1]')) FROM json_each(:rows))
+WITH RECURSIVE head (key, count, job_id) AS (
+    SELECT json_extract(i.value, '$[0]'), json_extract(i.value, '$[1]'), (
+        SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = json_extract(i.value, '$[0]')
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
     )
-) AS head WHERE place <= count;
+    FROM json_each(:rows) AS i
+    UNION ALL
+    SELECT h.key, h.count - 1, COALESCE(
+        (
+            SELECT n.job_id FROM dibs_blocked AS n
+            WHERE n.key = b.key AND n.priority = b.priority
+                AND (n.scheduled_at, n.job_id) > (b.scheduled_at, b.job_id)
+            ORDER BY n.scheduled_at, n.job_id LIMIT 1
+        ),
+        (
+            SELECT n.job_id FROM dibs_blocked AS n WHERE n.key = b.key AND n.priority < b.priority
+            ORDER BY n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
+        )
+    )
+    FROM head AS h CROSS JOIN dibs_blocked AS b ON b.job_id = h.job_id WHERE h.count > 1
+)
+SELECT job_id FROM head WHERE job_id IS NOT NULL;
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
 SELECT job_id, queue, priority, scheduled_at FROM dibs_blocked
 WHERE job_id IN (SELECT value FROM json_each(:moved));
@@ -141,21 +152,31 @@ SELECT DISTINCT key FROM dibs_slots WHERE job_id IN (SELECT value FROM json_each
 -- Give the slots of the jobs in :ids to those who wait for them: as many become ready. Returns the
 -- queues in which more may start now.
 -- keep: moved
-SELECT job_id FROM (
-    SELECT b.job_id, free.count, row_number() OVER (
-        PARTITION BY b.key ORDER BY b.priority DESC, b.scheduled_at, b.job_id
-    ) AS place
+WITH RECURSIVE head (key, count, job_id) AS (
+    SELECT free.key, free.count, (
+        SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = free.key
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+    )
     FROM (
         SELECT key, COUNT(*) AS count FROM dibs_slots
         WHERE job_id IN (SELECT value FROM json_each(:ids)) GROUP BY key
     ) AS free
-    CROSS JOIN dibs_blocked AS b
-    WHERE b.job_id IN (
-        SELECT h.job_id FROM dibs_blocked AS h WHERE h.key = free.key
-        ORDER BY h.priority DESC, h.scheduled_at, h.job_id
-        LIMIT (SELECT COUNT(*) FROM json_each(:ids))
+    UNION ALL
+    SELECT h.key, h.count - 1, COALESCE(
+        (
+            SELECT n.job_id FROM dibs_blocked AS n
+            WHERE n.key = b.key AND n.priority = b.priority
+                AND (n.scheduled_at, n.job_id) > (b.scheduled_at, b.job_id)
+            ORDER BY n.scheduled_at, n.job_id LIMIT 1
+        ),
+        (
+            SELECT n.job_id FROM dibs_blocked AS n WHERE n.key = b.key AND n.priority < b.priority
+            ORDER BY n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
+        )
     )
-) AS head WHERE place <= count;
+    FROM head AS h CROSS JOIN dibs_blocked AS b ON b.job_id = h.job_id WHERE h.count > 1
+)
+SELECT job_id FROM head WHERE job_id IS NOT NULL;
 -- keep: served
 DELETE FROM dibs_slots WHERE job_id IN (SELECT value FROM json_each(:ids))
 RETURNING CASE WHEN substr(key, 1, 6) = 'queue:' THEN substr(key, 7) END;
