@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("dibs.cli.explain:explain", "Say why a job is not running."),
     "queues": ("dibs.cli.queues:queues", "List the policies of queues, change them, pause."),
     "kinds": ("dibs.cli.kinds:kinds", "List the kinds that are paused, pause and resume them."),
+    "schedules": ("dibs.cli.schedules:schedules", "List, write, pause and run jobs that recur."),
     "limits": ("dibs.cli.limits:limits", "List limits with their use, and change them."),
     "stats": ("dibs.cli.database:stats", "Show how many jobs stand where."),
     "doctor": ("dibs.cli.doctor:doctor", "Look the database and its workers over."),
