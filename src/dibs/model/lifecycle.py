@@ -9,8 +9,8 @@
      release, rescue (back to ready) ─┘ │ └──── cancel ────► cancelled ◄── cancel ── waiting
                                         └────── bury ──────► dead ── replay ──► ready, scheduled
 
-A job with limits, which has to wait for its turn, is blocked wherever it would be ready; but a release
-or a rescue leaves it ready, and then a claim decides.
+A job with limits, which has to wait for its turn, is blocked wherever it would be ready; but what
+has run once comes back ready, and a claim decides.
 
 Waiting is scheduled, blocked or ready. Only the holder of a job's valid claim moves a running
 job, with one exception: rescue, which takes the jobs of workers whose lease has run out. Ended
@@ -39,8 +39,9 @@ TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
     "rescue": (frozenset({State.RUNNING}), frozenset({State.READY, State.DEAD})),
     "bury": (frozenset({State.RUNNING}), frozenset({State.DEAD})),
     "replay": (
-        frozenset({State.DEAD}), frozenset({State.READY, State.SCHEDULED, State.BLOCKED})
-    ),  # fmt: skip
+        frozenset({State.DEAD}),
+        frozenset({State.READY, State.SCHEDULED, State.BLOCKED}),
+    ),
     "cancel": (WAITING | {State.RUNNING}, frozenset({State.CANCELLED})),
 }
 """Every verb that moves a job: the states it may start from, and the states it may lead to."""
