@@ -14,7 +14,7 @@ from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
 from dibs.client.kinds import Kinds
-from dibs.client.limits import Limits
+from dibs.client.limits import Limits, as_limits
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
 from dibs.client.schedules import Schedules
@@ -150,7 +150,7 @@ class Client(Scheduling):
         if throttle is not None:
             said["throttle"] = throttle
         said["cost"] = cost
-        options = replace(Options().with_(said), limits=tuple(limits))
+        options = replace(Options().with_(said), limits=as_limits(limits))
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
             if not inspect.isroutine(function):

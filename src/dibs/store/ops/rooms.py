@@ -36,7 +36,7 @@ def room_take(claim: Claim, use: Use) -> Steps[Taken | Later]:
         ClaimLostError: the claim does not hold any more.
         ConfigurationError: nobody declared the limit, or the block would wait for its own job.
     """
-    held = {"id": claim.job_id, "claim": claim.number}
+    held = {"id": claim.job_id, "claim": claim.number, "worker": claim.worker}
     at = {"key": use.key, "id": claim.job_id}
     yield lock_keys([use.key])
     if not (yield Statement("claim_held", held)):
