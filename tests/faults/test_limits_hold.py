@@ -53,7 +53,7 @@ def test_limits_hold_while_workers_are_killed(
         for _ in range(jobs)
     )
     with Crew(database_url, tmp_path, **CREW) as crew:
-        alive = crew.start(workers)
+        alive = [worker for _ in range(workers) for worker in crew.start()]
         for _ in range(deaths):
             time.sleep(chance.uniform(0.5, 1.5) * every)  # so that it comes at any moment
             victim = alive.pop(chance.randrange(len(alive)))
