@@ -14,7 +14,19 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Check, Dibs, Explanation, Retention, Retry, Unique, Verdict, errors
+from dibs import (
+    Aging,
+    Backoff,
+    Check,
+    Dibs,
+    Explanation,
+    Limit,
+    Retention,
+    Retry,
+    Unique,
+    Verdict,
+    errors,
+)
 from dibs.client.handler import Handler
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
@@ -38,6 +50,7 @@ CALLS = {
     "`Backoff.fixed(…)`": Backoff.fixed,
     "`Backoff.linear(…)`": Backoff.linear,
     "`Unique(…)`": Unique,
+    "`Limit(…)`": Limit,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
     "`Retention(…)`": Retention,

@@ -41,7 +41,10 @@ class TestQueues:
         found = shop.shop(*CONFIGURE, "--aging", "--json").document
         assert app.queues.get("mail").policy == QueuePolicy(Aging())
         aging = {"after": 600.0, "every": 60.0, "step": 1, "ceiling": 20}
-        rest = {"weights": {}, "timeout": None, "retention": None, "unreadable": None}
+        rest = {
+            "weights": {}, "timeout": None, "retention": None, "concurrency": None, "fair": None,
+            "unreadable": None,
+        }  # fmt: skip
         assert found["policy"] == found["configured"] == {"aging": aging, **rest}
         assert (found["name"], found["declared"]) == ("mail", None)
         assert shop.shop("queues", "list", "--json").document == [found]

@@ -78,5 +78,5 @@ def test_weights_and_exempt_priorities_are_checked():
         Fair("tenant", {"acme": 0})
     with pytest.raises(ConfigurationError, match="weights by tenant"):
         Fair("tenant", ["acme"])  # type: ignore[arg-type]
-    with pytest.raises(InvalidJobError, match="exempt|priority"):
+    with pytest.raises(InvalidJobError, match=r"exempt|priority"):
         Fair("tenant", exempt="high")  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from dibs.client.enqueueing import checked, enqueue_many, enqueue_one
 from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
-from dibs.client.limits import Limits
+from dibs.client.limits import Limits, as_limits
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
 from dibs.client.settings import Settings
@@ -145,7 +145,7 @@ class Client:
         if throttle is not None:
             said["throttle"] = throttle
         said["cost"] = cost
-        options = replace(Options().with_(said), limits=tuple(limits))
+        options = replace(Options().with_(said), limits=as_limits(limits))
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
             if not inspect.isroutine(function):

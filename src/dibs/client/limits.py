@@ -46,8 +46,8 @@ class Limits:
         Example:
             >>> app.limits.declare([Limit(name="stripe", rate=100, burst=20)])
         """
-        for limit in limits:
-            if not isinstance(limit, Limit) or limit.name is None:
+        for limit in as_limits(limits):
+            if limit.name is None:
                 raise ConfigurationError(
                     f"{limit!r}: expected limits with names, for example "
                     'Limit(name="stripe", rate=100)'
@@ -120,6 +120,25 @@ class Limits:
     alist = async_face(_list)
 
 
+def as_limits(given: Iterable[Limit]) -> tuple[Limit, ...]:
+    """Return limits as somebody gave them.
+
+    Raises:
+        ConfigurationError: no list, or something else is among them.
+    """
+    if not isinstance(given, Iterable):
+        raise ConfigurationError(
+            f"limits={given!r}: expected a list, for example limits=[Limit(concurrency=2)]"
+        )
+    limits = tuple(given)
+    for limit in limits:
+        if not isinstance(limit, Limit):
+            raise ConfigurationError(
+                f"limits: {limit!r}: expected a Limit, for example Limit(concurrency=2)"
+            )
+    return limits
+
+
 def limits_of(kind: str, given: Sequence[Limit], annotated: dict[str, list[Limit]]) -> list[Limit]:
     """Return the limits of a kind, with their names: those given, and those at its args.
 
@@ -129,16 +148,10 @@ def limits_of(kind: str, given: Sequence[Limit], annotated: dict[str, list[Limit
         annotated: limits by the name of the arg in whose annotation they stand.
 
     Raises:
-        ConfigurationError: something else is among them, two are the same, or one at an arg has a
-            key.
+        ConfigurationError: two are the same, or one at an arg has a key.
     """
     found: list[Limit] = []
-    for limit in given:
-        if not isinstance(limit, Limit):
-            raise ConfigurationError(
-                f"limits of {kind!r}: {limit!r}: expected a Limit, for example Limit(concurrency=2)"
-            )
-        found.append(limit.of(kind))
+    found += [limit.of(kind) for limit in given]
     for name, limits in annotated.items():
         for limit in limits:
             if limit.key is not None:

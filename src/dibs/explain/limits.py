@@ -30,8 +30,8 @@ def limited(key: KeyUse, at: datetime) -> Iterator[str]:
         rest = key.taken - len(key.holders[:NAMED])
         more = f" and {rest:,} more" if rest > 0 else ""
         by = ", ".join(str(job_id) for job_id in key.holders[:NAMED])
-        which = "job" if key.taken == 1 else "jobs"
-        yield f"{name} allows {key.rule}, and {which} {by}{more} run; it waits for the end of one."
+        run = f"job {by} runs" if key.taken == 1 else f"jobs {by}{more} run"
+        yield f"{name} allows {key.rule}, and {run}; it waits for the end of one."
     if key.waiting > 1:
         yield f"{many(key.waiting, 'job')} wait under it."
 

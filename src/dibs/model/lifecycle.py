@@ -1,13 +1,16 @@
 """Every transition of a job, in one place.
 
     enqueue ──due now──────────────► ready ◄───────── admit ── blocked
-       │                            ▲  │  └── block (kind unknown here) ──▲
+       │                            ▲  │  └── block (unknown kind, limit) ▲
        └──due later─► scheduled ────┘  │
                       ▲      promote   │ claim
                       │                ▼
      retry, snooze    └───────────── running ── complete ──► completed
      release, rescue (back to ready) ─┘ │ └──── cancel ────► cancelled ◄── cancel ── waiting
                                         └────── bury ──────► dead ── replay ──► ready, scheduled
+
+A job with limits, which has to wait for its turn, is blocked wherever it would be ready; but what
+has run once comes back ready, and a claim decides.
 
 Waiting is scheduled, blocked or ready. Only the holder of a job's valid claim moves a running
 job, with one exception: rescue, which takes the jobs of workers whose lease has run out. Ended
@@ -24,8 +27,8 @@ from dibs.model.job import WAITING, AttemptOutcome, DeadReason, State
 from dibs.model.retry import Retry
 
 TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
-    "enqueue": (frozenset(), frozenset({State.READY, State.SCHEDULED})),
-    "promote": (frozenset({State.SCHEDULED}), frozenset({State.READY})),
+    "enqueue": (frozenset(), frozenset({State.READY, State.SCHEDULED, State.BLOCKED})),
+    "promote": (frozenset({State.SCHEDULED}), frozenset({State.READY, State.BLOCKED})),
     "block": (frozenset({State.READY}), frozenset({State.BLOCKED})),
     "admit": (frozenset({State.BLOCKED}), frozenset({State.READY})),
     "claim": (frozenset({State.READY}), frozenset({State.RUNNING})),
@@ -35,7 +38,10 @@ TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
     "release": (frozenset({State.RUNNING}), frozenset({State.READY})),
     "rescue": (frozenset({State.RUNNING}), frozenset({State.READY, State.DEAD})),
     "bury": (frozenset({State.RUNNING}), frozenset({State.DEAD})),
-    "replay": (frozenset({State.DEAD}), frozenset({State.READY, State.SCHEDULED})),
+    "replay": (
+        frozenset({State.DEAD}),
+        frozenset({State.READY, State.SCHEDULED, State.BLOCKED}),
+    ),
     "cancel": (WAITING | {State.RUNNING}, frozenset({State.CANCELLED})),
 }
 """Every verb that moves a job: the states it may start from, and the states it may lead to."""
