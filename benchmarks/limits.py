@@ -165,7 +165,7 @@ def rate(new_url: Url) -> None:
     enough = asyncio.Event()
 
     @app.job(limits=[Limit(rate=RATE, burst=BURST)])
-    async def call(n: int) -> None:  # noqa: ARG001 - tells them apart
+    async def call(n: int) -> None:  # noqa: ARG001 - tells the jobs apart
         starts.append(time.perf_counter())
         if len(starts) == STARTS:
             enough.set()

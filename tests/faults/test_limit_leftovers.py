@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dibs import ClaimLostError, Dibs, Limit, State
+from dibs import ClaimLostError, Dibs, JobStateError, Limit, State
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.limits import Rule
@@ -25,11 +25,14 @@ from dibs.store.ops.workers import job_rescue, worker_beat
 from dibs.store.statement import Operation
 from tests.support.breaking import Breaker, fail_everywhere, running
 from tests.support.database import misplaced, query
-from tests.support.world import tables
 
 LIMITS = [Limit(name="slots", concurrency=4), Limit(name="rate", rate=1, burst=9)]
 BOTH = Serving(("default", "narrow"))
 LEASE = 30_000_000
+TABLES = (
+    "jobs", "ready", "blocked", "running", "dead", "history", "attempts", "slots", "arrivals",
+    "limit_keys", "limits",
+)  # fmt: skip
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Crowd:
         self.app.enqueue_many([work.request(), work.using(queue="narrow").request()])
         self.held = self.start("w", 2)
         self.app.enqueue_many([work.request() for _ in range(3)])
-        self.app.limits.configure("slots", concurrency=6)
+        self.app.limits.configure("slots", concurrency=8)
         self.run(limit_wake())
         self.pending = self.run(job_claim("w", BOTH, ["work"], Demand(2))).pending
         self.ready = [row[0] for row in query(self.url, "SELECT job_id FROM dibs_ready")]
@@ -77,8 +80,8 @@ class Crowd:
         return self.app.store.run(operation)
 
     def tables(self) -> dict[str, list[Any]]:
-        """Return every row of every table."""
-        rows = {name: query(self.url, f"SELECT * FROM {name}") for name in tables(self.url)}
+        """Return every row of the tables that limits and the ends of jobs have to do with."""
+        rows = {name: query(self.url, f"SELECT * FROM dibs_{name}") for name in TABLES}
         return {name: sorted(map(repr, found)) for name, found in rows.items()}
 
 
@@ -114,9 +117,7 @@ CASES: dict[str, Callable[[Crowd], Operation[Any]]] = {
 
 
 # On SQLite the async face is the sync one in a thread.
-@pytest.mark.parametrize(
-    ("engine", "face"), [("sqlite", "sync"), ("postgres", "sync"), ("postgres", "async")]
-)
+@pytest.mark.parametrize(("engine", "face"), [("sqlite", "sync"), ("postgres", "async")])
 @pytest.mark.parametrize("name", CASES)
 def test_an_operation_that_fails_has_done_all_or_nothing(
     database_url: str, name: str, face: str, monkeypatch: pytest.MonkeyPatch
@@ -127,7 +128,7 @@ def test_an_operation_that_fails_has_done_all_or_nothing(
         before = crowd.tables()
         breaker = Breaker(monkeypatch, operation.name)
         assert fail_everywhere(crowd, run, operation, breaker) >= 2
-        with suppress(ClaimLostError):
+        with suppress(ClaimLostError, JobStateError):
             run(operation)
         assert crowd.tables() != before, "it changed nothing: this case shows nothing"
         assert misplaced(database_url) == []

@@ -13,13 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import run_state_machine_as_test as run_histories
 
 from dibs.errors import JobNotFoundError, JobStateError
 from dibs.model.backoff import Backoff
@@ -299,4 +294,4 @@ def limited(
 
 @pytest.mark.timeout(420)  # after a failure, time to find the shortest history that fails
 def test_no_limit_is_exceeded_and_nobody_waits_beside_room(limited: type[Limited]):
-    run_state_machine_as_test(limited, settings=EXAMPLES)
+    run_histories(limited, settings=EXAMPLES)

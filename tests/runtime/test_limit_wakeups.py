@@ -23,7 +23,7 @@ def no_safety_net(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("jobs", [120, pytest.param(4000, marks=[pytest.mark.chaos])])
+@pytest.mark.parametrize("jobs", [60, pytest.param(4000, marks=[pytest.mark.chaos])])
 def test_one_slot_is_handed_on_from_job_to_job(new_app: NewApp, database_url: str, jobs: int):
     app = new_app()
 
@@ -38,7 +38,7 @@ def test_one_slot_is_handed_on_from_job_to_job(new_app: NewApp, database_url: st
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("jobs", [120, pytest.param(4000, marks=[pytest.mark.chaos])])
+@pytest.mark.parametrize("jobs", [60, pytest.param(4000, marks=[pytest.mark.chaos])])
 def test_a_turn_that_a_job_cannot_take_is_the_next_ones(
     new_app: NewApp, database_url: str, jobs: int
 ):
@@ -74,7 +74,7 @@ def test_a_job_that_is_cancelled_before_it_starts_leaves_its_turn_to_the_next(
     @app.job(limits=[Limit(concurrency=1)])
     async def one(number: int) -> None: ...
 
-    ids = app.enqueue_many(one.request(number) for number in range(40))
+    ids = app.enqueue_many(one.request(number) for number in range(20))
 
     def cancel() -> None:
         for (job_id,) in query(database_url, "SELECT job_id FROM dibs_ready"):

@@ -132,8 +132,9 @@ def _start(
         },
     )
     records = {row[0]: row for row in rows}
+    holding = {job_id for _, job_id in slots}
     return [
-        Claimed._make((*records[job.id], job.rank, worker, job.queue_timeout, True))
+        Claimed._make((*records[job.id], job.rank, worker, job.queue_timeout, job.id in holding))
         for job in pending
         if job.id in records
     ]
