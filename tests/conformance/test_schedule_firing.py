@@ -76,6 +76,15 @@ class TestATick:
         assert job.state is State.SCHEDULED
         assert agenda.after(HALF) == ["-"]
 
+    def test_that_was_fired_cannot_be_fired_again(
+        self, agenda: Agenda, tables_url: str, caplog: pytest.LogCaptureFixture
+    ):
+        agenda.desk.create("x", "report", every=HOUR)
+        assert agenda.after(HOUR) == ["-"]
+        raw(tables_url, "UPDATE dibs_schedules SET next_at = last_at")
+        assert agenda.after(0) == []
+        assert len(agenda.ticks("x")) == len(logged(caplog, "schedule_failed")) == 1
+
     def test_that_the_database_refuses_holds_up_no_other(
         self, agenda: Agenda, tables_url: str, caplog: pytest.LogCaptureFixture
     ):
@@ -231,6 +240,17 @@ class TestUniqueKinds:
 
 
 class TestClocks:
+    def test_that_go_on_while_a_worker_looks(
+        self, agenda: Agenda, caplog: pytest.LogCaptureFixture
+    ):
+        for minute in range(1, 20):  # so that one comes due between any two looks
+            agenda.desk.create(f"at {minute}", "report", cron=f"{minute} 10 4 5 *")
+        agenda.clock.move(60)
+        agenda.clock.pace = 60
+        agenda.start()
+        assert logged(caplog, "schedules_failed") == logged(caplog, "schedule_failed") == []
+        assert agenda.ticks("at 1")
+
     def test_that_step_back_fire_nothing_twice(self, agenda: Agenda):
         agenda.desk.create("x", "report", every=HOUR, missed=Missed.all(100))
         assert agenda.after(3 * HOUR) == ["-"] * 3

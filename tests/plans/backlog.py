@@ -277,7 +277,7 @@ def schedules() -> dict[str, Statement]:
     moved = {"next_at": FAR, "last_at": 1, "due": 1, "spec": "{}"}
     return {
         "schedule_next": first(schedule_due(COUNT)),
-        "schedule_due": Statement("schedule_due", {"count": COUNT}),
+        "schedule_due": Statement("schedule_due", {"count": COUNT, "until": COUNT}),
         "schedule_take": Statement("schedule_take", {"name": "schedule 1", **moved}),
         "tick_jobs": Statement("tick_jobs", {"name": "schedule 1"}),
         "tick_manual": Statement("tick_manual", {"name": "schedule 1"}),

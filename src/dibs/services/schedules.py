@@ -25,6 +25,8 @@ logger = logging.getLogger("dibs.service")
 
 LOOK_SECONDS = 1.0
 """Longest pause between two looks: what a new schedule, or one that changed, may be late."""
+SOON_SECONDS = 0.001
+"""Pause where something was fired, and more may be due."""
 LEFT_SECONDS = 0.1
 """Pause where another worker is at all that is due."""
 BATCH = 100
@@ -69,7 +71,8 @@ class Schedules(Service):
                 self._report(due.name, error)
         if fired:
             self._on_ready()
-        return 0.0 if fired else LOOK_SECONDS if failed else LEFT_SECONDS
+            return 0.0 if len(look.due) == BATCH else SOON_SECONDS
+        return LOOK_SECONDS if failed else LEFT_SECONDS
 
     def _report(self, name: str, error: DibsError) -> None:
         """Tell of a schedule that cannot be fired; once, as long as the reason is the same."""

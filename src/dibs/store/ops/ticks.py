@@ -105,7 +105,7 @@ def schedule_due(count: int) -> Steps[Look]:
     [[now, next_at]] = yield Statement("schedule_next", {}, alone=True)
     if next_at is None or next_at > now:
         return Look(now, next_at, [])
-    rows = yield Statement("schedule_due", {"count": count})
+    rows = yield Statement("schedule_due", {"count": count, "until": now})
     return Look(now, next_at, [DueSchedule(*row) for row in rows])
 
 

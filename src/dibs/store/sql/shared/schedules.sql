@@ -34,8 +34,8 @@ DELETE FROM dibs_schedules WHERE name = :name;
 SELECT :now, (SELECT MIN(next_at) FROM dibs_schedules WHERE next_at IS NOT NULL);
 
 -- name: schedule_due
--- Up to :count schedules whose tick is due, the one that is latest first: name, next_at and spec.
-SELECT name, next_at, spec FROM dibs_schedules WHERE next_at <= :now
+-- Up to :count schedules whose tick was due at :until, the latest one first: name, next_at, spec.
+SELECT name, next_at, spec FROM dibs_schedules WHERE next_at <= :until
 ORDER BY next_at LIMIT :count;
 
 -- name: tick_list
