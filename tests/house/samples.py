@@ -256,7 +256,6 @@ OTHERS: dict[int, Row] = {
 }
 """What is read of these jobs; all others wait."""
 QUEUE: Row = ("mail", '{"retention": {"max_completed": 9}}', None, None, 0)
-QUEUE: Row = ("mail", None, None, "{}", 0)
 SCHEDULE: Row = (
     "hourly", spec_to_json(HOURLY), spec_to_json(OVERLAPPING[1]), spec_to_json(HOURLY), 0, None,
     None, None, None, 0, 0,

@@ -44,7 +44,8 @@ LABELS = (
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
 WHOLE = {
-    **dict.fromkeys(("job_stale", "job_held", "workers_busy"), ("r",)),
+    **dict.fromkeys(("job_held", "workers_busy"), ("r",)),
+    "job_stale": ("r", "dibs_workers"),
     **dict.fromkeys(LINES, ("line", "h")),
     "jobs_ahead": ("ahead",),
     "traces_find": ("effect", "note", "t"),
@@ -52,8 +53,8 @@ WHOLE = {
     "counters_sum": ("old",),
     "dead_crowd": ("d",),
 }
-"""What may be read whole: all that runs, what the statement has already picked, and dead letters in
-their order, as far as the statement's LIMIT lets it."""
+"""What may be read whole: all that runs, all workers, what the statement has already picked, and dead
+letters in their order, as far as the statement's LIMIT lets it."""
 
 
 class Database:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from dibs.client.dead import Dead
 from dibs.client.enqueueing import checked, enqueue_many, enqueue_one
@@ -136,20 +136,12 @@ class Client(Scheduling):
             >>> @app.job(queue="mail", priority=Priority.HIGH)
             ... def send_confirmation(order_id: int, email: str) -> None: ...
         """
-        said: Overrides = {"queue": queue, "priority": priority}
-        if max_attempts is not None:
-            said["max_attempts"] = max_attempts
-        if timeout is not None:
-            said["timeout"] = timeout
-        if retry is not None:
-            said["retry"] = retry
-        if unique is not None:
-            said["unique"] = unique
-        if debounce is not None:
-            said["debounce"] = debounce
-        if throttle is not None:
-            said["throttle"] = throttle
-        said["cost"] = cost
+        perhaps = {
+            "max_attempts": max_attempts, "timeout": timeout, "retry": retry, "unique": unique,
+            "debounce": debounce, "throttle": throttle,
+        }  # fmt: skip
+        given = {option: value for option, value in perhaps.items() if value is not None}
+        said = cast("Overrides", {"queue": queue, "priority": priority, "cost": cost, **given})
         options = replace(Options().with_(said), limits=as_limits(limits))
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
