@@ -35,7 +35,7 @@ from dibs.store.runner import Call, Calls, Script
 from dibs.store.statement import Operation
 from tests.house.test_catalog import ONLY_SQLITE, SAMPLES
 from tests.support.database import misplaced
-from tests.support.world import BOOM, NOBODY, SERVING, World, tables
+from tests.support.world import BOOM, LEASE, NOBODY, SERVING, World, tables
 
 FAILED = AttemptOutcome.FAILED
 BROKEN = "SELECT json_extract('{', '$')"
@@ -121,8 +121,8 @@ CASES: dict[str, Case] = {
     "job_cancel": lambda w: job_cancel(w.ready[0], "sold out"),
     "job_cancel, scheduled": lambda w: job_cancel(w.due[0], "sold out"),
     "job_reprioritize": lambda w: job_reprioritize(w.ready[0], 7),
-    "job_rescue": lambda _: job_rescue(3),
-    "job_rescue, burying": lambda _: job_rescue(1),
+    "job_rescue": lambda _: job_rescue(3, LEASE),
+    "job_rescue, burying": lambda _: job_rescue(1, LEASE),
     "job_complete": lambda w: job_complete(w.held[0], "1"),
     "effect_take": lambda w: effect_take(w.held[0], "charge"),
     "queue_reset": lambda _: queue_reset("mail"),

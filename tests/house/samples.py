@@ -123,7 +123,7 @@ SAMPLES: list[Operation[Any]] = [
     job_due(),
     job_held("w"),
     job_promote(),
-    job_rescue(3),
+    job_rescue(3, 30_000_000),
     watch_probe(SERVING),
     schema_version(),
     *(schema_migrate(engine, "the database") for engine in ENGINES),

@@ -111,6 +111,7 @@ class WorkerEntry:
     """One worker that has beaten."""
 
     record: WorkerRecord
+    beat_at: int
     expires_at: int
 
 

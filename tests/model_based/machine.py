@@ -201,8 +201,8 @@ class Histories(RuleBasedStateMachine):
 
     def rescue(self, max_crashes: int) -> None:
         claims = {e.id: e.claim for e in self.oracle.found(State.RUNNING)}
-        rescued = self.engines.run(job_rescue(max_crashes))
-        lost = self.oracle.rescue(max_crashes)
+        rescued = self.engines.run(job_rescue(max_crashes, LEASE))
+        lost = self.oracle.rescue(max_crashes, LEASE)
         assert [end.claim for end in rescued] == [claims[id_] for id_ in sorted(e.id for e in lost)]
 
     @rule(span=some.spans | st.sampled_from(["until due", -SECOND, 7200 * SECOND]))
@@ -268,6 +268,9 @@ class Histories(RuleBasedStateMachine):
             return  # a step failed already
         for _ in range(4):
             self.time_passes(7200 * SECOND)
+            for span in (0, LEASE * 3 // 5, LEASE * 3 // 5):
+                self.time_passes(span)
+                self.tend("eve", "beat")
             self.tend("eve", "rescue")
             self.tend("eve", "promote")
             self.claim("eve", Serving(tuple(QUEUES)), KINDS, Demand(1000), admit=True)

@@ -226,8 +226,16 @@ class Oracle:
         reserve: Mapping[int, int],
         lease: int,
     ) -> None:
-        """Keep a worker alive; the first beat registers it."""
+        """Keep a worker alive; the first beat registers it, and one after a silence helps all."""
         moment = from_micros(self.now)
+        if not self._heard(lease):
+            holders = {entry.worker for entry in self.found(State.RUNNING)}
+            for name in holders & self.workers.keys():
+                other = self.workers[name]
+                if other.expires_at <= other.beat_at + lease:
+                    until = self.now + lease
+                    record = replace(other.record, expires_at=from_micros(until))
+                    self.workers[name] = replace(other, record=record, expires_at=until)
         old = self.workers.get(worker)
         new = WorkerRecord(
             worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, 0, moment,
@@ -235,14 +243,21 @@ class Oracle:
         )  # fmt: skip
         if old:
             new = replace(old.record, beat_at=moment, expires_at=new.expires_at)
-        self.workers[worker] = WorkerEntry(new, self.now + lease)
+        self.workers[worker] = WorkerEntry(new, self.now, self.now + lease)
+
+    def _heard(self, lease: int) -> bool:
+        """Return whether anybody was heard of in the last two thirds of a lease."""
+        since = self.now - lease * 2 // 3
+        return any(since <= e.beat_at <= self.now for e in self.workers.values())
 
     def alive(self) -> dict[str, WorkerRecord]:
         """Return the workers with a lease."""
         return {w: e.record for w, e in self.workers.items() if e.expires_at >= self.now}
 
-    def rescue(self, max_crashes: int) -> list[Entry]:
+    def rescue(self, max_crashes: int, lease: int) -> list[Entry]:
         """Take the jobs of lost workers back."""
+        if not self._heard(lease):
+            return []
         self.workers = {
             w: e for w, e in self.workers.items() if e.expires_at >= self.now - FORGET_AFTER
         }

@@ -163,7 +163,7 @@ def statements(store: Store) -> dict[str, Statement]:
     store.run(job_claim("w", Serving(("rare",)), ["send"], Demand(1)))
     boom = Failed("ValueError", "boom", "")
     waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
-    stale = _second(job_rescue(3))
+    stale = _second(job_rescue(3, FAR))
     over = [f"due {n}" for n in range(1, COUNT + 1)]
     table = [
         (job.id, *row_of(NewJob("send", "{}", "web", 2))) for job in (*ready[:50], *later[:50])

@@ -41,12 +41,13 @@ LABELS = (
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
 WHOLE = {
-    **dict.fromkeys(("job_stale", "job_held", "workers_busy"), ("r",)),
+    **dict.fromkeys(("job_held", "workers_busy"), ("r",)),
+    "job_stale": ("r", "dibs_workers"),
     **dict.fromkeys(LINES, ("line", "h")),
     "jobs_ahead": ("ahead",),
     "traces_find": ("effect", "note", "t"),
 }
-"""What may be read whole: all that runs, and what the statement has already picked."""
+"""What may be read whole: all that runs, all workers, and what the statement has already picked."""
 
 
 class Database:

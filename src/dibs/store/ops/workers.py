@@ -23,6 +23,15 @@ FORGET_AFTER = 3600 * 1_000_000
 """Microseconds after the end of its lease until a lost worker's row is dropped."""
 
 
+def silence_of(lease: int) -> int:
+    """Return for how long nobody is heard of where not the workers but the database was away.
+
+    A lease is three heartbeats or more. So a worker that lives, if alone, is never silent for so
+    long; and one that lives and could not beat in time has a lease that ends later than this.
+    """
+    return lease * 2 // 3
+
+
 @dataclass(frozen=True, slots=True)
 class LoopRecord:
     """One of a worker's loops, as of its last heartbeat."""
@@ -80,6 +89,9 @@ def worker_beat(
 ) -> Steps[None]:
     """Keep `worker` alive for `lease` microseconds more; the first beat registers it.
 
+    It is in everybody's favour where nobody could beat for a while: whoever runs jobs is given as
+    much time to be heard of again.
+
     Args:
         worker: its id.
         serving: which lines it serves.
@@ -103,6 +115,7 @@ def worker_beat(
             "reserve": json.dumps(dict(reserve)),
             "leaked": leaked,
             "lease": lease,
+            "silence": silence_of(lease),
             "loops": json.dumps({name: _rounded(ages) for name, ages in (loops or {}).items()}),
             "wall": wall,
         },
@@ -180,14 +193,20 @@ def job_promote() -> Steps[list[str]]:
 
 
 @operation()
-def job_rescue(max_crashes: int) -> Steps[list[Settlement]]:
+def job_rescue(max_crashes: int, lease: int) -> Steps[list[Settlement]]:
     """Take running jobs from workers whose lease ran out, and return what became of each.
 
     A job goes back to its place in the line; one that somebody asked to cancel ends instead, and
     one whose workers died `max_crashes` times is buried.
+
+    Args:
+        max_crashes: how often the workers of a job may die.
+        lease: that of the rescuer, in microseconds. Where nobody was heard of for most of it,
+            nobody is rescued: the next heartbeat tells who lives.
     """
-    yield Statement("worker_forget", {"grace": FORGET_AFTER})
-    rows = yield Statement("job_stale", {"count": BATCH})
+    silence = silence_of(lease)
+    yield Statement("worker_forget", {"grace": FORGET_AFTER, "silence": silence})
+    rows = yield Statement("job_stale", {"count": BATCH, "silence": silence})
     if not rows:
         return []
     ends = [_settlement(Claim(*claim), crashes, max_crashes) for *claim, crashes in rows]

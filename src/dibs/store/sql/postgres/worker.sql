@@ -1,5 +1,34 @@
 -- Differs from SQLite: rows that another worker is moving are skipped.
 
+-- name: worker_beat
+-- A worker lives until :now + :lease; the first beat registers it. :wall is its own clock's time.
+-- Where nobody was heard of for :silence, that was nobody's death: whoever runs jobs has so long a
+-- lease, too, but not twice without a beat of its own.
+-- Its own row first: who waits for that holds no other, so two that end a silence at the same moment
+-- cannot wait for each other.
+WITH beat AS (
+    INSERT INTO dibs_workers (
+        id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
+        expires_at, loops, skew
+    )
+    VALUES (
+        :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :leaked, :now, :now,
+        :now + :lease, :loops, COALESCE(CAST(:wall AS BIGINT) - :now, 0)
+    )
+    ON CONFLICT (id) DO UPDATE SET
+        beat_at = excluded.beat_at, expires_at = excluded.expires_at, leaked = excluded.leaked,
+        loops = excluded.loops, skew = excluded.skew
+    RETURNING id
+), unheard AS MATERIALIZED (
+    SELECT w.id FROM beat CROSS JOIN dibs_workers AS w
+    WHERE w.id <> beat.id AND w.expires_at <= w.beat_at + :lease
+        AND w.id IN (SELECT worker FROM dibs_running)
+        AND NOT EXISTS (SELECT 1 FROM dibs_workers WHERE beat_at BETWEEN :now - :silence AND :now)
+    FOR UPDATE OF w SKIP LOCKED
+)
+UPDATE dibs_workers SET expires_at = :now + :lease
+WHERE id = ANY (ARRAY(SELECT id FROM unheard));
+
 -- name: job_promote
 -- Make up to :count scheduled jobs whose time has come ready.
 -- Returns the queue of each.
@@ -18,14 +47,16 @@ WITH due AS MATERIALIZED (
 SELECT queue FROM ready;
 
 -- name: job_stale
--- Up to :count running jobs of workers without a lease, locked.
+-- Up to :count running jobs of workers without a lease, locked; none where nobody was heard of for
+-- :silence.
 -- Returns job_id, claim, worker, attempt, max_attempts and crashes.
 -- OFFSET 0: looked up for each, where a join planned on empty tables would read every job.
 WITH stale AS MATERIALIZED (
     SELECT r.job_id, r.claim, r.attempt, r.worker FROM dibs_running AS r
-    WHERE NOT EXISTS (
-        SELECT 1 FROM dibs_workers AS w WHERE w.id = r.worker AND w.expires_at >= :now
-    )
+    WHERE EXISTS (SELECT 1 FROM dibs_workers WHERE beat_at BETWEEN :now - :silence AND :now)
+        AND NOT EXISTS (
+            SELECT 1 FROM dibs_workers AS w WHERE w.id = r.worker AND w.expires_at >= :now
+        )
     ORDER BY r.job_id LIMIT :count FOR UPDATE SKIP LOCKED
 )
 SELECT s.job_id, s.claim, s.worker, s.attempt, j.max_attempts, j.crashes
