@@ -53,8 +53,8 @@ WHOLE = {
     "counters_sum": ("old",),
     "dead_crowd": ("d",),
 }
-"""What may be read whole: all that runs, all workers, what the statement has already picked, and dead
-letters in their order, as far as the statement's LIMIT lets it."""
+"""What may be read whole: all that runs, all workers, what the statement has already picked, and
+dead letters in their order, as far as the statement's LIMIT lets it."""
 
 
 class Database:
