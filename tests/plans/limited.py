@@ -58,8 +58,8 @@ def prepare(store: Store) -> dict[str, Statement]:
     wide = [('limit:["full"]', COUNT), *((key, 1) for key in few)]
     counts = Rows(("key", "count"), wide)
     ids, keys = [job.id for job in running], ['limit:["full"]', *few]
-    arrivals = [(key, 1) for key in few]
-    store.run(Operation("add", lambda: _add(arrivals)))
+    late = [PER_KEY.use("late", {"n": n}, 1) for n in range(COUNT)]
+    store.run(job_enqueue([NewJob("late", "{}", "mail", limits=(use,)) for use in late]))
     state = {"keys": keys, "most": 1}
     open_key = 'limit:["open"]'
     saved = ("key", "full_at", "held_until", "wake_at", "sure")
@@ -105,10 +105,6 @@ def _claimed(store: Store, kind: str, *, start: bool = False) -> list[Claimed]:
     if start:
         return store.run(limit_start("w", found.pending, found.counted)).jobs
     return found.pending
-
-
-def _add(arrivals: list[Row]) -> Steps[None]:
-    yield Statement("arrivals_add", {"rows": Rows(("key", "count"), arrivals)})
 
 
 def _second(store: Store, operation: Operation[object]) -> Statement:
