@@ -7,11 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from dibs import Dibs, Fair, Limit, Priority
+from dibs import Dibs, Fair, Limit, Priority, State, Verdict
+from dibs.explain.limits import tenants_turn
+from dibs.model.verdicts import judge
+from dibs.store.ops.explain import TenantLine
 from tests.conformance.working import work
 
 PILE = 300
 """Jobs that one tenant has piled up."""
+DUE = {"due": True, "obstacle": None, "next_up": False, "lost": False}
 BATCH = 100
 """Jobs that a claim takes at most: by so many the shares may be off."""
 
@@ -115,3 +119,23 @@ def test_tenants_and_limits_at_once(new_app: Callable[..., Dibs], started: list[
     pile(app, "b", 5)
     work(app, concurrency=4)
     assert Counter(tenant for tenant, _ in started) == {"a": 30, "b": 5}
+
+
+def test_explain_tells_whose_turn_a_job_waits_for(app: Dibs):
+    app.queues.configure("mail", fair_by="tenant")
+    mail = app.handlers["mail"]
+    pile(app, "big", 4)
+    urgent = mail.using(priority=Priority.HIGH).enqueue(number=9, tenant="big")
+    alone = mail.enqueue(number=1)
+    told = [app.jobs.explain(job_id).tenant for job_id in (urgent.id, urgent.id - 1, alone.id)]
+    assert [one and (one.tenant, one.ahead) for one in told] == [
+        ("big", 0), ("big", 4), (None, 0)
+    ]  # fmt: skip
+    app.worker(queues=["elsewhere"]).run(until_idle=True)  # finds that they came in
+    assert app.jobs.explain(alone.id).tenant == TenantLine(None, 0, 2)
+    assert judge(State.BLOCKED, **DUE, tenant=True) is Verdict.TENANTS_TURN
+    words = list(tenants_turn(TenantLine("big", 4, 2)))
+    assert words == [
+        "It waits for the turn of its tenant big: 4 jobs of it go first.",
+        "2 tenants of its queue take turns.",
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dibs.cli.failures import Misuse
+from dibs.cli.fairness import fair_of, fair_options
 from dibs.cli.keeping import keeping_options, retention_of
 from dibs.cli.output import json_option, print_json, print_table, say
 from dibs.cli.pausing import check_end, pause_options, paused_in_words
@@ -97,6 +98,7 @@ def _row(queue: Queue) -> tuple[object, ...]:
     "--concurrency", type=WholeNumber(min=1, max=MOST), metavar="N",
     help="How many of its jobs run at once, on all workers.  [default: any number]",
 )  # fmt: skip
+@fair_options
 @keeping_options
 @json_option
 @click.pass_obj
@@ -111,12 +113,12 @@ def configure(
 
     Example: dibs queues configure mail --after 600 --every 60 --ceiling HIGH
     """
-    kept = retention_of(options)
+    kept, fair = retention_of(options), fair_of(options)
     given = {option: value for option, value in options.items() if value is not None}
-    if not (strict or aging or given or weights or timeout or kept or concurrency):
+    if not (strict or aging or given or weights or timeout or kept or concurrency or fair):
         raise Misuse(
-            "which policy? give --strict, or --aging, --weight, --timeout, --concurrency, one of "
-            "--keep-… and --max-…, or several"
+            "which policy? give --strict, or --aging, --weight, --timeout, --concurrency, "
+            "--fair-by, one of --keep-… and --max-…, or several"
         )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")
@@ -125,7 +127,7 @@ def configure(
     with target.database() as app:
         queue = app.queues.configure(
             name, aging=ages, weights=shares, timeout=timeout, retention=kept,
-            concurrency=concurrency,
+            concurrency=concurrency, fair_by=fair,
         )  # fmt: skip
     _show(queue, as_json)
 

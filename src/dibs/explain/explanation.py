@@ -13,7 +13,7 @@ from dibs.model.slots import Slots
 from dibs.model.standing import Pace, pace_of, share_of, start_after, within
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, judge, obstacle_at, obstacle_of
-from dibs.store.ops.explain import Standing, job_standing
+from dibs.store.ops.explain import Standing, TenantLine, job_standing
 from dibs.store.ops.limit_keys import KeyUse
 from dibs.store.ops.workers import WorkerRecord
 from dibs.store.statement import Steps, operation
@@ -69,6 +69,8 @@ class Explanation:
     limit: KeyUse | None
     """Where it needs room before it starts: under a key of a limit, or in its queue, where only so
     many of its jobs run at once. None where it needs none."""
+    tenant: TenantLine | None
+    """Where it stands in a fair queue while it waits for the turn of its tenant; else None."""
     candidates: list[Candidate]
     """The live workers, the oldest first; none where the job has ended."""
 
@@ -110,6 +112,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
         next_up=ahead is not None and ahead < free * (1 if share is None else share),
         lost=job.worker in found.lost,
         full=found.limit is not None and found.limit.full,
+        tenant=found.tenant is not None,
     )
     return Explanation(
         at=at,
@@ -126,6 +129,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
         pace=pace_of(found.moved, job.priority, found.now) if waits else None,
         starts_in=_starts_in(found, able, verdict, ahead, share),
         limit=found.limit,
+        tenant=found.tenant,
         candidates=candidates,
     )
 

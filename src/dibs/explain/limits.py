@@ -1,4 +1,4 @@
-"""What a job waits for under a limit, in plain words."""
+"""What a job waits for under a limit, or for its tenant's turn, in plain words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 
 from dibs.explain.figures import many, moment_of, span
 from dibs.model.uses import QUEUE
+from dibs.store.ops.explain import TenantLine
 from dibs.store.ops.limit_keys import KeyUse
 
 NAMED = 5
@@ -34,6 +35,15 @@ def limited(key: KeyUse, at: datetime) -> Iterator[str]:
         yield f"{name} allows {key.rule}, and {run}; it waits for the end of one."
     if key.waiting > 1:
         yield f"{many(key.waiting, 'job')} wait under it."
+
+
+def tenants_turn(line: TenantLine) -> Iterator[str]:
+    """Yield whose turn a job of a fair queue waits for, a sentence each."""
+    whose = "the jobs without a tenant" if line.tenant is None else f"its tenant {line.tenant}"
+    first = "it is the first one" if not line.ahead else f"{many(line.ahead, 'job')} of it go first"
+    yield f"It waits for the turn of {whose}: {first}."
+    if line.tenants > 1:
+        yield f"{line.tenants:,} tenants of its queue take turns."
 
 
 def _name(key: KeyUse) -> str:

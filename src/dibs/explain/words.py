@@ -8,7 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from dibs.explain.figures import many, moment_of, rate_of, span, when
-from dibs.explain.limits import limited
+from dibs.explain.limits import limited, tenants_turn
 from dibs.model.job import WAITING, DeadReason, State, range_in_words
 from dibs.model.verdicts import Verdict
 
@@ -114,6 +114,8 @@ def _verdict(this: Explanation) -> Iterator[str]:
             yield f"As things are, nobody would start it then. {_obstacle(this, this.obstacle)}"
     elif this.verdict in {Verdict.LIMITED, Verdict.QUEUE_FULL} and this.limit is not None:
         yield from limited(this.limit, this.at)
+    elif this.tenant is not None and this.verdict is Verdict.TENANTS_TURN:
+        yield from tenants_turn(this.tenant)
     elif this.verdict is Verdict.MOVING:
         step = (
             "makes it ready"

@@ -30,6 +30,8 @@ class Verdict(StrEnum):
     """A live worker is to make it ready, which takes about a second."""
     LIMITED = "limited"
     """A limit of its own has no room for it now."""
+    TENANTS_TURN = "tenants_turn"
+    """In a fair queue it is the turn of other tenants, or of other jobs of its own."""
     QUEUE_FULL = "queue_full"
     """As many jobs of its queue run as may at once."""
     IN_LINE = "in_line"
@@ -106,6 +108,7 @@ def judge(
     next_up: bool,
     lost: bool,
     full: bool = False,
+    tenant: bool = False,
 ) -> Verdict:
     """Return the verdict on a job.
 
@@ -116,6 +119,7 @@ def judge(
         next_up: there are more slots free for it than jobs ahead of it.
         lost: its worker's lease has run out.
         full: there is no room where it has to wait for some: under its limit, or in its queue.
+        tenant: it waits for the turn of its tenant in a fair queue.
     """
     if state is State.RUNNING:
         return Verdict.WORKER_LOST if lost else Verdict.RUNNING
@@ -127,7 +131,7 @@ def judge(
         return obstacle
     if state is State.READY:
         return _in_line(next_up=next_up, full=full)
-    return Verdict.LIMITED if full else Verdict.MOVING
+    return Verdict.TENANTS_TURN if tenant else Verdict.LIMITED if full else Verdict.MOVING
 
 
 def _in_line(*, next_up: bool, full: bool) -> Verdict:

@@ -15,6 +15,19 @@ SELECT
     (SELECT COUNT(*) FROM (SELECT 1 FROM dibs_ready WHERE queue = :queue LIMIT :most) AS ready),
     (SELECT policy FROM dibs_queues WHERE name = :queue);
 
+-- name: fair_standing
+-- How many jobs of the tenant with :key go before one, and how many tenants of :queue have jobs
+-- waiting; no more than :most of each are counted.
+SELECT
+    (SELECT COUNT(*) FROM (
+        SELECT 1 FROM dibs_blocked WHERE key = :key AND (
+            priority > :priority OR (
+                priority = :priority AND (scheduled_at, job_id) < (:scheduled_at, :id)
+            )
+        ) LIMIT :most
+    ) AS ahead),
+    (SELECT COUNT(*) FROM (SELECT 1 FROM dibs_tenants WHERE queue = :queue LIMIT :most) AS tenants);
+
 -- name: fair_tenants
 -- The next tenants of :queue, up to :count. Returns the key of each, its pass, and how many of its
 -- jobs wait; no more than :count are counted.
