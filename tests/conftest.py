@@ -65,7 +65,7 @@ def _migrated(url: str) -> str:
 @pytest.fixture
 def has_tables(request: pytest.FixtureRequest) -> bool:
     """Whether the test's database has the tables before the test makes them."""
-    return not {"new_app", "tables_url"}.isdisjoint(request.fixturenames)
+    return "new_app" in request.fixturenames
 
 
 @pytest.fixture
@@ -107,7 +107,9 @@ def tables_database(postgres_cluster: PostgresCluster, postgres_with_tables: str
 def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database that has the tables, without jobs; once on each engine."""
     if engine == "sqlite":
-        yield request.getfixturevalue("sqlite_url")
+        path = request.getfixturevalue("tmp_path") / "tables.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_with_tables"), path)
+        yield f"sqlite:///{path}"
         return
     url = request.getfixturevalue("tables_database")
     yield url

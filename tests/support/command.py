@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, Self
 
 import psutil
 
+from tests.support.nursery import Process, python
 from tests.support.waiting import WITHIN, eventually
 
 DIBS = (sys.executable, "-m", "dibs")
@@ -55,16 +57,19 @@ class Ended:
 class Running:
     """A command that runs; its lines of output are kept as they come."""
 
-    def __init__(self, process: subprocess.Popen[str], terminal: int | None) -> None:
+    def __init__(
+        self,
+        process: Process,
+        out: IO[str] | None,
+        err: IO[str] | None,
+        terminal: int | None = None,
+    ) -> None:
         self.process = process
         self.pid = process.pid
         self.out: list[str] = []
         self.err: list[str] = []
         self._terminal = terminal
-        errors = process.stderr
-        if errors is None and terminal is not None:  # they go to the screen
-            errors = os.fdopen(os.dup(terminal))
-        self._readers = [self._read(process.stdout, self.out), self._read(errors, self.err)]
+        self._readers = [self._read(out, self.out), self._read(err, self.err)]
 
     @staticmethod
     def _read(stream: IO[str] | None, lines: list[str]) -> threading.Thread:
@@ -148,15 +153,23 @@ class Folder:
 
     def run(self, *arguments: object, stdin: str = "", **env: str) -> Ended:
         """Run a command to its end."""
-        return self._run([*DIBS, *map(str, arguments)], stdin, env)
+        with ExitStack() as closing:
+            given, out, err = (closing.enter_context(TemporaryFile("w+")) for _ in range(3))
+            given.write(stdin)
+            given.seek(0)
+            process = self._dibs(arguments, env, out, err, given)
+            try:
+                code = process.wait(WITHIN)
+            finally:
+                process.kill()
+            out.seek(0)
+            err.seek(0)
+            return Ended(code, out.read(), err.read())
 
     def python(self, *arguments: str) -> Ended:
         """Run a program of one's own to its end."""
-        return self._run([sys.executable, *arguments], "", {})
-
-    def _run(self, command: list[str], stdin: str, env: dict[str, str]) -> Ended:
         ended = subprocess.run(
-            command, cwd=self.path, env=self._env(env), input=stdin,
+            [sys.executable, *arguments], cwd=self.path, env=self._env({}),
             capture_output=True, text=True, timeout=WITHIN, check=False,
         )  # fmt: skip
         return Ended(ended.returncode, ended.stdout, ended.stderr)
@@ -173,17 +186,37 @@ class Folder:
         `terminal` gives it one of its own, which can be typed on, and `screen` shows standard
         error there.
         """
-        command = [*DIBS, *map(str, arguments)]
-        ours, theirs = pty.openpty() if terminal else (None, subprocess.DEVNULL)
-        process = subprocess.Popen(
-            [*ON_TERMINAL, *command] if terminal else command,
-            cwd=self.path, env=self._env(env), text=True, start_new_session=terminal,
-            stdin=theirs, stdout=subprocess.PIPE,
-            stderr=theirs if screen else subprocess.PIPE,
-        )  # fmt: skip
         if terminal:
-            os.close(theirs)
-        return Running(process, ours)
+            return self._on_terminal(arguments, env, screen=screen)
+        with ExitStack() as closing:
+            (out, its_out), (err, its_err) = os.pipe(), os.pipe()
+            theirs = [closing.enter_context(os.fdopen(end, "w")) for end in (its_out, its_err)]
+            process = self._dibs(arguments, env, *theirs)
+        return Running(process, os.fdopen(out), os.fdopen(err))
+
+    def _on_terminal(
+        self, arguments: tuple[object, ...], env: dict[str, str], *, screen: bool
+    ) -> Running:
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [*ON_TERMINAL, *DIBS, *map(str, arguments)],
+            cwd=self.path, env=self._env(env), text=True, start_new_session=True,
+            stdin=theirs, stdout=subprocess.PIPE, stderr=theirs if screen else subprocess.PIPE,
+        )  # fmt: skip
+        os.close(theirs)
+        errors = os.fdopen(os.dup(ours)) if screen else process.stderr
+        return Running(process, process.stdout, errors, ours)
+
+    def _dibs(
+        self,
+        arguments: tuple[object, ...],
+        env: dict[str, str],
+        out: IO[str],
+        err: IO[str],
+        stdin: IO[str] | None = None,
+    ) -> Process:
+        words, env = map(str, arguments), self._env(env)
+        return python("dibs", *words, cwd=self.path, env=env, stdin=stdin, out=out, err=err)
 
     def worker(self, *options: object, terminal: bool = False) -> Running:
         """Start a worker of the shop that logs in JSON."""

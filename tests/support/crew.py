@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.nursery import python
 from tests.support.recorder import Entry, entries
 from tests.support.waiting import WITHIN, eventually
-
-ROOT = Path(__file__).parents[2]
 
 
 class WorkerProcess:
@@ -25,13 +22,8 @@ class WorkerProcess:
         self.log = folder / f"worker-{number}.log"
         environment = {**os.environ, "RECORDER": json.dumps(options)}
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "tests.support.recorder"],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+            self.process = python(
+                "tests.support.recorder", env=environment, out=log, err=log, strict=True
             )
         self.pid = self.process.pid
 
@@ -141,16 +133,10 @@ class Producers:
         self._seconds = seconds
         self.processes = []
         for number, (output, error) in enumerate(zip(self._outputs, self._errors, strict=True)):
-            command = [sys.executable, "-W", "error", "-m", self.MODULE, url, str(seconds)]
             with output.open("wb") as out, error.open("wb") as err:
+                words = [url, str(seconds), *(flag.format(number=number) for flag in flags)]
                 self.processes.append(
-                    subprocess.Popen(
-                        [*command, *(flag.format(number=number) for flag in flags)],
-                        cwd=ROOT,
-                        stdin=subprocess.DEVNULL,
-                        stdout=out,
-                        stderr=err,
-                    )
+                    python(self.MODULE, *words, env=os.environ, out=out, err=err, strict=True)
                 )
 
     def acknowledged(self) -> list[int]:

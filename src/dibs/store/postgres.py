@@ -13,7 +13,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ except ImportError as error:  # psycopg or its pool is not installed
     raise MissingDependencyError("psycopg", "postgres", "a postgresql:// URL") from error
 
 R = TypeVar("R")
+Lend = Callable[[], AbstractContextManager[Any]]
 
 TRIES = 3
 """How often a transaction is tried that lost a deadlock or a serialization conflict."""
@@ -64,23 +65,23 @@ class PostgresStore(Closing):
     def run(self, operation: Operation[R]) -> R:
         """Carry `operation` out in one transaction."""
         self._ensure_current()
-        result = self._insist(operation)
+        result = self._insist(operation, self._connection)
         self._nudge_after(operation, result)
         return result
 
-    def _insist(self, operation: Operation[R]) -> R:
+    def _insist(self, operation: Operation[R], lend: Lend) -> R:
         for _ in range(TRIES):
             try:
-                return self._transact(operation)
+                return self._transact(operation, lend)
             except driver.Conflict as error:
                 conflict = error
         raise driver.gave_up(self.url.display, TRIES, conflict) from conflict
 
-    def _transact(self, operation: Operation[R]) -> R:
+    def _transact(self, operation: Operation[R], lend: Lend) -> R:
         calls = self._script.calls(operation)
         first = next(calls)
         prepare = _prepare(operation)
-        with driver.translated(self.url.display), self._connection() as connection:
+        with driver.translated(self.url.display), lend() as connection:
             connection.answer_within = self._within(operation)
 
             def execute(call: Call) -> RowList:
@@ -138,6 +139,10 @@ class PostgresStore(Closing):
 
     # --- Connections -----------------------------------------------------------------------
 
+    def _connect(self) -> AbstractContextManager[Any]:
+        """Lend a connection made for the moment, which fails at once where there can be none."""
+        return driver.connect_once(self.url.target, self._role)
+
     @contextmanager
     def _connection(self) -> Iterator[Any]:
         """Lend a connection; if another thread closes the pool just now, one of the next."""
@@ -175,9 +180,7 @@ class PostgresStore(Closing):
             self._reset()  # a fork must not use its parent's connections
         if self._current:
             return
-        with driver.translated(self.url.display):
-            driver.try_connect(self.url.target)
-        version = self._insist(schema_version())
+        version = self._insist(schema_version(), self._connect)
         if not check_version(version, "postgres", self.url.display):
             state = "no dibs tables" if version == 0 else f"tables of version {version}"
             raise SchemaError(
@@ -199,11 +202,9 @@ class PostgresStore(Closing):
 
     def migrate(self) -> list[str]:
         """Create or upgrade the tables; return the names of the migrations that ran."""
-        with driver.translated(self.url.display):
-            driver.try_connect(self.url.target)
         # Twenty processes may stand in line for it, and large tables take their time.
         migrate = replace(schema_migrate("postgres", self.url.display), within=math.inf)
-        ran = self._insist(migrate)
+        ran = self._insist(migrate, self._connect)
         self._current = True
         return ran
 

@@ -68,8 +68,8 @@ Conflict = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
 
 __all__ = [
     "ANSWER_SECONDS", "Conflict", "Listener", "NoAnswer", "Nudger", "PoolClosed",
-    "connect_to_look", "gave_up", "make_async_pool", "no_gate", "open_pool", "translated",
-    "try_connect",
+    "connect_once", "connect_to_look", "gave_up", "make_async_pool", "no_gate", "open_pool",
+    "translated",
 ]  # fmt: skip
 
 
@@ -78,9 +78,17 @@ def no_gate() -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def try_connect(target: str) -> None:
-    """Connect once, so that a wrong URL fails at once and by its own words."""
-    connect(target, "dibs", answer_within=CONNECT_SECONDS).close()
+@contextmanager
+def connect_once(target: str, role: Role) -> Iterator[Connection]:
+    """Lend a connection like those of the pool, but its own: what is wrong is told at once.
+
+    A pool tries again and again, and says only that it had no connection in time.
+    """
+    with connect(target, f"dibs-{role.value}") as connection:
+        _prepare(connection, role)
+        for setting in SETTINGS[role]:
+            connection.execute(setting)
+        yield connection
 
 
 @contextmanager
@@ -105,12 +113,16 @@ def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -
         connection.pgconn.consume_input()  # raises OperationalError at the end of the stream
 
 
+def _prepare(connection: Connection | AsyncConnection, role: Role) -> None:
+    connection.answer_within = ANSWER_SECONDS[role]
+    connection.adapters.register_loader("json", TextLoader)
+
+
 def open_pool(target: str, role: Role) -> Any:
     """Return an open pool for the sync face."""
 
     def configure(connection: Connection) -> None:
-        connection.answer_within = ANSWER_SECONDS[role]
-        connection.adapters.register_loader("json", TextLoader)
+        _prepare(connection, role)
         for setting in SETTINGS[role]:
             connection.execute(setting)
 
@@ -135,8 +147,7 @@ def make_async_pool(target: str, role: Role) -> Any:
     """Return a pool for the async face, still to be opened on its loop."""
 
     async def configure(connection: AsyncConnection) -> None:
-        connection.answer_within = ANSWER_SECONDS[role]
-        connection.adapters.register_loader("json", TextLoader)
+        _prepare(connection, role)
         for setting in SETTINGS[role]:
             await connection.execute(setting)
 

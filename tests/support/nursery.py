@@ -1,0 +1,246 @@
+"""Python processes that begin with dibs imported: forked from one that has done it once.
+
+```
+tests ──socket──> nursery, which has imported dibs ──fork──> a process of its own, which becomes
+  ▲                   │                                      `python -m …` and ends as that would
+  └── how it ended ◄──┘
+```
+
+Hundreds of commands and workers are started, and importing is most of what a short one does. What
+is to be tested about the start of an interpreter itself needs a real one: `subprocess`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import json
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from tests.support.hosts import HERE
+
+ROOT = Path(__file__).parents[2]
+MODULE = "tests.support.nursery"
+NUMBER = 4
+"""Bytes of a number in a message."""
+
+
+class Forked:
+    """A process that the nursery has started; as far as tests need it, a `subprocess.Popen`."""
+
+    def __init__(self, pid: int, ended: int) -> None:
+        """Follow a process; from the file descriptor `ended` comes its exit code."""
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = ended
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it runs."""
+        return self._look(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end and return its exit code."""
+        if (code := self._look(timeout)) is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _look(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
+            told = os.read(self._ended, NUMBER)
+            os.close(self._ended)
+            self.returncode = _number(told)
+        return self.returncode
+
+
+Process = Forked | subprocess.Popen[Any]
+
+
+def python(
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    out: IO[Any],
+    err: IO[Any],
+    stdin: IO[Any] | None = None,
+    cwd: Path = ROOT,
+    strict: bool = False,
+) -> Process:
+    """Start `python -m module`.
+
+    Args:
+        module: its name.
+        arguments: of its command line.
+        env: its environment; what Python itself reads there comes too late.
+        out: its standard output.
+        err: its standard error.
+        stdin: its standard input, by default empty.
+        cwd: its folder.
+        strict: whether warnings are errors.
+    """
+    words = [*(("-W", "error") if strict else ()), "-m", module, *arguments]
+    with open(os.devnull) as nothing:
+        files = (stdin or nothing, out, err)
+        if _network() != NETWORK:  # only from here; the nursery's children are where it is
+            started = dict(zip(("stdin", "stdout", "stderr"), files, strict=True))
+            return subprocess.Popen([sys.executable, *words], cwd=cwd, env=env, **started)
+        ended, tell = os.pipe()
+        wanted = {"module": module, "words": words, "cwd": str(cwd), "env": dict(env)}
+        message = json.dumps(wanted).encode()
+        nursery = _nursery()
+        with os.fdopen(tell, "wb"):
+            numbers = [*(file.fileno() for file in files), tell]
+            socket.send_fds(nursery, [_bytes(len(message))], numbers)
+            nursery.sendall(message)
+        return Forked(_number(_receive(nursery, NUMBER)), ended)
+
+
+def _network() -> str:
+    """Return the network that this thread is on, where a machine can have several."""
+    return os.readlink(HERE) if os.path.exists(HERE) else ""
+
+
+NETWORK = _network()
+
+
+@functools.cache
+def _nursery() -> socket.socket:
+    """Start the nursery, which ends when this process does."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, str(theirs.fileno())],
+            cwd=ROOT, pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+# --- In the nursery ----------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Fork processes, each of which returns from `serve` and becomes what was wanted."""
+    import dibs
+
+    for found in pkgutil.walk_packages(dibs.__path__, "dibs."):
+        if not found.name.endswith(".__main__"):
+            import_module(found.name)
+    gc.collect()
+    gc.freeze()  # a child's collector, also the last one at its end, would copy all this memory
+    wanted = serve(socket.socket(fileno=int(sys.argv[1])))
+    if wanted is not None:
+        become(**wanted)
+
+
+def serve(client: socket.socket) -> dict[str, Any] | None:
+    """Return in each child what it is to become, and None when the tests have ended."""
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    awake, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    running: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([client, awake], [], [])
+        if awake in ready:
+            os.read(awake, 4096)
+            _collect(running)
+        if client not in ready:
+            continue
+        length, files, _, _ = socket.recv_fds(client, NUMBER, 4)
+        if not length:
+            return None
+        wanted: dict[str, Any] = json.loads(_receive(client, _number(length)))
+        *standard, tell = files
+        if pid := os.fork():
+            running[pid] = tell
+            for file in standard:
+                os.close(file)
+            client.sendall(_bytes(pid))
+            continue
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, interrupt)
+        client.close()
+        for number, file in enumerate(standard):
+            os.dup2(file, number)
+        for file in (awake, wake, *files, *running.values()):
+            os.close(file)
+        return wanted
+
+
+def _collect(running: dict[int, int]) -> None:
+    """Tell of every child that has ended."""
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            tell = running.pop(ended[0])
+            with suppress(BrokenPipeError):  # nobody wants to know
+                os.write(tell, _bytes(os.waitstatus_to_exitcode(ended[1])))
+            os.close(tell)
+
+
+def become(module: str, words: list[str], cwd: str, env: dict[str, str]) -> None:
+    """Do what `python` would with these words."""
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.path[0] = cwd
+    sys.orig_argv[1:] = words
+    sys.argv[1:] = words[words.index(module) + 1 :]
+    if words[0] == "-W":
+        sys.warnoptions.append(words[1])
+        warnings.simplefilter("error")
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+# --- Messages ----------------------------------------------------------------------------------
+
+
+def _bytes(number: int) -> bytes:
+    return number.to_bytes(NUMBER, "big", signed=True)
+
+
+def _number(told: bytes) -> int:
+    assert len(told) == NUMBER, "the nursery has died"
+    return int.from_bytes(told, "big", signed=True)
+
+
+def _receive(stream: socket.socket, count: int) -> bytes:
+    told = b""
+    while len(told) < count and (more := stream.recv(count - len(told))):
+        told += more
+    return told
+
+
+if __name__ == "__main__":
+    main()
