@@ -49,7 +49,7 @@ JOBS = """
 """
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("steps", [15, pytest.param(300, marks=[pytest.mark.chaos])])
 def test_every_tick_follows_its_policy_once(
     new_app: Callable[..., Dibs],
