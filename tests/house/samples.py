@@ -8,11 +8,12 @@ from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
+from dibs.model.marks import Mark
 from dibs.model.pauses import NewPause
 from dibs.model.queues import STRICT
 from dibs.model.unique import Unique
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.claim import job_claim, job_set_aside, line_fronts
 from dibs.store.ops.dead import (
     BEGIN,
     Edit,
@@ -96,6 +97,7 @@ SAMPLES: list[Operation[Any]] = [
     job_enqueue_keyed([NewJob("mail", "{}", idempotency=HELD, unique=FREE)]),
     key_holder(1, "key"),
     job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
+    job_set_aside(["mail"], [Mark("default", 0, 0, 1)]),
     job_settle(
         [
             Finish(CLAIM, State.COMPLETED),

@@ -45,7 +45,7 @@ def list_queues(target: Target, as_json: bool) -> None:
         columns = ("queue", "policy", "set by", "instead of", "changed", "paused")
         print_table(columns, (_row(queue) for queue in found))
     else:
-        say("every queue is strict, and none is paused: no policy was declared or configured")
+        say("every queue is strict, and none is paused")
 
 
 def _row(queue: Queue) -> tuple[object, ...]:
@@ -110,8 +110,8 @@ def configure(
     given = {option: value for option, value in options.items() if value is not None}
     if not (strict or aging or given or weights or timeout or kept):
         raise Misuse(
-            "which policy? give --strict, or --aging, --weight, --timeout, one of --keep-… and "
-            "--max-…, or several"
+            "which policy? give --strict, or --aging, --weight, --timeout, --keep-..., "
+            "--max-..., or several"
         )
     if strict and (aging or given or weights):
         raise Misuse("--strict means neither aging nor weights: give it alone, or leave it out")

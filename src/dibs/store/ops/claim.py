@@ -17,6 +17,8 @@ from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
 ALL = 2**62
 """More heads than there are."""
+CROWD = 1000
+"""Jobs of a line that are looked at to be set aside, in one transaction."""
 
 
 class Claimed(NamedTuple):
@@ -206,6 +208,21 @@ def job_claim(
         Claimed._make((*row, rank[turn], limits[turn.queue])) for row, turn in _in_turn(rows, turns)
     ]
     return Found(jobs, admitted, turns, owed, front.alike)
+
+
+@operation()
+def job_set_aside(kinds: Sequence[str], places: Sequence[Mark]) -> Steps[int]:
+    """Block jobs of kinds other than `kinds`, and of paused ones, many at a time; return how many.
+
+    A claim blocks no more than it has room for: a crowd of them would hold up what stands behind.
+
+    Args:
+        kinds: the kinds that the worker can run.
+        places: where to look, one in each line.
+    """
+    table = Rows(Mark._fields, places)
+    look = {"kinds": list(dict.fromkeys(kinds)), "lines": table, "count": CROWD}
+    return len((yield Statement("job_set_aside", look, alone=True)))
 
 
 @operation(reads=True)
