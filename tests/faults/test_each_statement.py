@@ -22,8 +22,9 @@ from dibs import (
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob
 from dibs.model.lifecycle import Bury, Finish, Requeue
 from dibs.model.lines import Demand
+from dibs.model.marks import Mark
 from dibs.model.schedule import spec_from_json
-from dibs.store.ops.claim import job_claim
+from dibs.store.ops.claim import job_claim, job_set_aside
 from dibs.store.ops.dead import (
     Edit,
     dead_annotate,
@@ -78,6 +79,7 @@ CASES: dict[str, Case] = {
         "w", SERVING, ["mail", "strange"], Demand(9), admit=True
     ),
     "job_claim, blocking": lambda _: job_claim("w", SERVING, ["other"], Demand(9)),
+    "job_set_aside": lambda _: job_set_aside(["other"], [Mark("default", 20, 0, 0)]),
     "job_settle": lambda w: job_settle(
         [
             Finish(w.held[0], State.COMPLETED, result="1"),

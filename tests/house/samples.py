@@ -9,6 +9,7 @@ from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.limits import Limit, rule_to_json
 from dibs.model.lines import Demand, Serving
+from dibs.model.marks import Mark
 from dibs.model.pauses import NewPause
 from dibs.model.queues import STRICT
 from dibs.model.schedule import ScheduleSpec, spec_to_json
@@ -17,7 +18,7 @@ from dibs.model.timing import Timing
 from dibs.model.unique import Unique
 from dibs.model.uses import use_of, uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import Claimed, job_claim
+from dibs.store.ops.claim import Claimed, job_claim, job_set_aside
 from dibs.store.ops.dead import (
     BEGIN,
     dead_annotate,
@@ -145,6 +146,7 @@ SAMPLES: list[Operation[Any]] = [
     job_enqueue_keyed([NewJob("mail", "{}", idempotency=HELD, unique=FREE)]),
     key_holder(1, "key"),
     job_claim("w", SERVING, ["mail"], Demand(10), admit=True),
+    job_set_aside(["mail"], [Mark("default", 0, 0, 1)]),
     job_settle(
         [
             Finish(CLAIM, State.COMPLETED),

@@ -210,6 +210,10 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_claim": taking(store, job_claim("w", serving, both, Demand(COUNT))),
         "job_claim, lines": taking(store, job_claim("w", shared, both, Demand(COUNT))),
         "job_claim, other kinds": taking(store, job_claim("w", web, ["send"], Demand(COUNT))),
+        "job_set_aside": Statement(
+            "job_set_aside",
+            {"kinds": ["send"], "lines": Rows(Mark._fields, [("web", 3, 0, 0)]), "count": COUNT},
+        ),
         "job_admit": first(job_claim("w", serving, ["alien", "none"], Demand(COUNT), admit=True)),
         "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
         "job_requeue": first(

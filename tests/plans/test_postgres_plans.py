@@ -28,7 +28,7 @@ LINES = backlog.LINES | {"queue_lines, marks": (1, 2 * COUNT)}
 CLAIMS = {"job_claim": 1, "job_claim, lines": 2, "job_claim, other kinds": 1}
 """From how many lines jobs are taken."""
 WORKERS = (
-    "job_enqueue", *LINES, *CLAIMS, "job_admit", "job_finish",
+    "job_enqueue", *LINES, *CLAIMS, "job_set_aside", "job_admit", "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
     "job_attempts",
     "dead_find", "dead_purge", "history_oldest", "history_beyond", "history_find", "history_drop",

@@ -26,7 +26,8 @@ SCRIPT = make_script(lambda: NOW)
 LINES = backlog.LINES | {"queue_lines, marks": backlog.LINES["queue_lines"]}
 """Marks make no difference: what was claimed is not in the index."""
 LABELS = (
-    "job_enqueue", *LINES, "job_claim", "job_claim, lines", "job_claim, other kinds", "job_admit",
+    "job_enqueue", *LINES, "job_claim", "job_claim, lines", "job_claim, other kinds",
+    "job_set_aside", "job_admit",
     "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
     "job_call_off", "job_attempts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -48,15 +49,15 @@ class TestPauses:
 
 class TestReschedule:
     def test_for_people_and_programs(self, shop: Folder, app: Dibs):
-        job = shop.shop("enqueue", "send_mail", '{"to": "a"}', "--delay", 3600, "--json").document
+        job = shop.shop("enqueue", "note", '{"word": "a"}', "--delay", 3600, "--json").document
         moved = shop.shop("jobs", "reschedule", job["id"], "--delay", 0)
         assert (moved.code, moved.out) == (0, f"rescheduled: {job['id']}\n")
         assert app.jobs.get(job["id"]).state == "ready"
         when = "2090-01-31T08:00:00Z"
         ids = (job["id"], 4711)
         said = shop.shop("jobs", "reschedule", *ids, "--scheduled-at", when, "--json")
-        assert said.code == 1
-        found = said.document
+        assert "no job has the id 4711" in said.refused(1)
+        found = json.loads(said.out)
         assert [one["scheduled_at"] for one in found["rescheduled"]] == [
             "2090-01-31T08:00:00+00:00"
         ]

@@ -26,7 +26,7 @@ def words(line: str) -> str:
 class TestQueues:
     def test_for_people(self, folder: Folder):
         said = folder.shop("queues", "list")
-        assert said.out == "every queue is strict: no policy was declared or configured\n"
+        assert said.out == "every queue is strict, and none is paused\n"
         said = folder.shop(
             *CONFIGURE, "--after", 600, "--every", 0.5, "--step", 2, "--ceiling", "high",
             "--weight", "10=3", "--weight", "LOW=1",
@@ -69,7 +69,7 @@ class TestQueues:
         (
             [*CONFIGURE],
             "which policy? give --strict, or --aging, --weight, --timeout, --concurrency, "
-            "--keep-dead or several",
+            "--fair-by, one of --keep-… and --max-…, or several",
         ),
         ([*CONFIGURE, "--strict", "--aging"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--strict", "--weight", "10=1"], "--strict means neither aging nor weights"),

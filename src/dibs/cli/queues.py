@@ -47,7 +47,7 @@ def list_queues(target: Target, as_json: bool) -> None:
         columns = ("queue", "policy", "set by", "instead of", "changed", "paused")
         print_table(columns, (_row(queue) for queue in found))
     else:
-        say("every queue is strict, and none is paused: no policy was declared or configured")
+        say("every queue is strict, and none is paused")
 
 
 def _row(queue: Queue) -> tuple[object, ...]:

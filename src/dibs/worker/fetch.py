@@ -6,20 +6,20 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from random import Random
 
 from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, settle
 from dibs.model.lines import Demand, Serving
-from dibs.model.marks import Marks, heads_of
+from dibs.model.marks import Mark, Marks, heads_of
 from dibs.model.ordering import Credit
 from dibs.model.prefetch import OVERDUE
 from dibs.model.retry import Retry
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.base import Watch
-from dibs.store.ops.claim import Claimed, Found, Key, job_claim
+from dibs.store.ops.claim import Claimed, Found, Key, job_claim, job_set_aside
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_held
 from dibs.telemetry import log_event
@@ -177,6 +177,8 @@ class Fetcher(Service):
         if admit:
             self._admitted = now if found.admitted < demand.count else float("-inf")
         self._take(jobs, now)
+        if behind := _behind(jobs):
+            await self._store.arun(job_set_aside(self._kinds, behind))
         self._looked = now
         self._vain = 0 if found.turns else self._vain + self._nudged
         self._nudged = False
@@ -231,3 +233,13 @@ class Fetcher(Service):
             back = [settle(claim, Interrupted(), retry, chance) for claim in lost]
             await self._store.arun(job_settle(back))
         self._claiming = False
+
+
+def _behind(found: Iterable[Claimed]) -> list[Mark]:
+    """Return where others like those stand that a claim has blocked, one place in each line."""
+    places: dict[tuple[str, int], Mark] = {}
+    for job in found:
+        if job.claim is None:
+            line = (job.queue, job.priority)
+            places[line] = Mark(*line, job.scheduled_at, job.id)
+    return list(places.values())

@@ -13,6 +13,9 @@ from dibs.model.ordering import Credit, ranks
 from dibs.store.ops.front import Front, lines_of, read_front
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
+CROWD = 1000
+"""Jobs of a line that are looked at to be set aside, in one transaction."""
+
 
 class Claimed(NamedTuple):
     """A job that a claim took from its line, as the worker needs it."""
@@ -157,6 +160,21 @@ def job_claim(
         owed,
         front.alike,
     )
+
+
+@operation()
+def job_set_aside(kinds: Sequence[str], places: Sequence[Mark]) -> Steps[int]:
+    """Block jobs of kinds other than `kinds`, and of paused ones, many at a time; return how many.
+
+    A claim blocks no more than it has room for: a crowd of them would hold up what stands behind.
+
+    Args:
+        kinds: the kinds that the worker can run.
+        places: where to look, one in each line.
+    """
+    table = Rows(Mark._fields, places)
+    look = {"kinds": list(dict.fromkeys(kinds)), "lines": table, "count": CROWD}
+    return len((yield Statement("job_set_aside", look, alone=True)))
 
 
 def _next_turns(

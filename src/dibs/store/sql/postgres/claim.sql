@@ -120,6 +120,35 @@ SELECT id, kind, queue, priority, args::text,
     CASE WHEN known AND limited THEN 1 ELSE 0 END
 FROM job;
 
+-- name: job_set_aside
+-- Look at up to :count jobs of each of :lines, from a place in it on, and block those of kinds other
+-- than :kinds, and of kinds that are paused. Returns their ids.
+-- Only those are locked: a claim would pass over the others, and take what stands behind them.
+WITH front AS MATERIALIZED (
+    SELECT h.address FROM unnest(
+        :lines_queue::text[], :lines_priority::smallint[], :lines_scheduled_at::bigint[],
+        :lines_job_id::bigint[]
+    ) AS l (queue, priority, scheduled_at, job_id)
+    CROSS JOIN LATERAL (
+        SELECT r.ctid AS address, (SELECT j.kind FROM dibs_jobs AS j WHERE j.id = r.job_id) AS kind
+        FROM dibs_ready AS r
+        WHERE r.queue = l.queue AND r.priority = l.priority
+            AND (r.scheduled_at, r.job_id) >= (l.scheduled_at, l.job_id)
+        ORDER BY r.queue, r.priority DESC, r.scheduled_at, r.job_id LIMIT :count
+    ) AS h
+    WHERE h.kind <> ALL (:kinds::text[]) OR h.kind = ANY (ARRAY(
+        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+    ))
+), free AS MATERIALIZED (
+    SELECT ctid AS address FROM dibs_ready WHERE ctid = ANY (ARRAY(SELECT address FROM front))
+    FOR UPDATE SKIP LOCKED
+), taken AS (
+    DELETE FROM dibs_ready WHERE ctid = ANY (ARRAY(SELECT address FROM free)) RETURNING job_id
+)
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id = ANY (ARRAY(SELECT job_id FROM taken)) RETURNING job_id;
+
 -- name: job_admit
 -- Make up to :count blocked jobs of :kinds that are not paused ready again, for a worker that knows
 -- them and serves :queues from priority :lowest to :highest. Returns how many.

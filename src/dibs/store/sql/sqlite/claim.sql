@@ -81,6 +81,28 @@ FROM json_each(:ids) AS t
 CROSS JOIN dibs_jobs AS j ON j.id = t.value
 LEFT JOIN dibs_running AS r ON r.job_id = j.id;
 
+-- name: job_set_aside
+-- Look at up to :count jobs of each of :lines, from a place in it on, and block those of kinds other
+-- than :kinds, and of kinds that are paused. Returns their ids.
+-- keep: aside
+SELECT j.id FROM json_each(:lines) AS l CROSS JOIN dibs_jobs AS j
+WHERE j.id IN (
+    SELECT h.job_id FROM dibs_ready AS h
+    WHERE h.queue = json_extract(l.value, '$[0]') AND h.priority = json_extract(l.value, '$[1]')
+        AND (h.scheduled_at, h.job_id)
+            >= (json_extract(l.value, '$[2]'), json_extract(l.value, '$[3]'))
+    ORDER BY h.scheduled_at, h.job_id LIMIT :count
+) AND (
+    j.kind NOT IN (SELECT value FROM json_each(:kinds)) OR j.kind IN (
+        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
+    )
+);
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:aside));
+DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:aside));
+SELECT value FROM json_each(:aside);
+
 -- name: job_admit
 -- Make up to :count blocked jobs of :kinds that are not paused ready again, for a worker that knows
 -- them and serves :queues from priority :lowest to :highest. Returns how many.
