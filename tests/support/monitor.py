@@ -14,7 +14,7 @@ SQLITE = """
 CREATE TRIGGER watch AFTER INSERT ON dibs_running BEGIN
     INSERT INTO watched (customer, most)
     SELECT CAST(json_extract(mine.args, '$.customer') AS TEXT), (
-        SELECT COUNT(*) FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id
+        SELECT COUNT(*) FROM dibs_running AS r CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
         WHERE json_extract(j.args, '$.customer') = json_extract(mine.args, '$.customer')
     )
     FROM dibs_jobs AS mine
