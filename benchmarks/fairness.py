@@ -4,7 +4,8 @@
 
 50 tenants with 10 jobs each, of a millisecond, run by one worker with 10 slots: alone; beside one
 tenant with a million jobs in a fair queue; and, for comparison, how many jobs go before them where
-the queue is not fair. Figures are the seconds until the last job of the 50 has ended, and their ratio.
+the queue is not fair. Figures are the seconds until the last job of the 50 has ended, and their
+ratio.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ async def time_small(url: str, rows: int) -> tuple[float, int]:
     done = asyncio.Event()
 
     @app.job(queue="mail")
-    async def mail(tenant: str, number: int) -> None:
+    async def mail(tenant: str, number: int) -> None:  # noqa: ARG001 - tells the jobs apart
         nonlocal left, others
         await asyncio.sleep(0.001)  # stands for the work
         if tenant == "big":

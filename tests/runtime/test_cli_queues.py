@@ -68,7 +68,8 @@ class TestQueues:
     [
         (
             [*CONFIGURE],
-            "which policy? give --strict, or --aging, --weight, --timeout, --keep-dead or several",
+            "which policy? give --strict, or --aging, --weight, --timeout, --concurrency, "
+            "--keep-dead or several",
         ),
         ([*CONFIGURE, "--strict", "--aging"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--strict", "--weight", "10=1"], "--strict means neither aging nor weights"),

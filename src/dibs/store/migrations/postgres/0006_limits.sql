@@ -6,7 +6,9 @@ ALTER TABLE dibs_jobs ADD COLUMN limits text;
 ALTER TABLE dibs_jobs ADD COLUMN turn text;
 
 -- Jobs that wait under a key, in the order in which they get their turns.
-CREATE INDEX dibs_blocked_turn ON dibs_blocked (key, priority DESC, scheduled_at, job_id);
+-- Partial, so that nobody who looks for kinds reads it instead of the queue's own order.
+CREATE INDEX dibs_blocked_turn ON dibs_blocked (key, priority DESC, scheduled_at, job_id)
+WHERE NOT starts_with(key, 'kind:');
 
 -- What code declared for a limit, and what somebody configured while the system ran, which wins.
 -- rule is what holds, as JSON; NULL limits nothing.

@@ -1,6 +1,7 @@
 -- Differs from SQLite: the rows come as arrays, and keys are locked, in the order of their code
 -- points, as Python sorts. Who holds a key's lock sees all that was done under it, in statements of
--- its own that begin later. Nobody who may be slow ever locks one.
+-- its own that begin later. Nobody who may be slow ever locks one. Those who wait under a key are
+-- read by an index that has no jobs of unknown kinds, which the planner has to be told.
 
 -- name: arrivals_take
 -- Take up to :count arrivals. Returns key and count of each.
@@ -32,6 +33,7 @@ SELECT k.key,
     k.wake_at,
     (SELECT j.limits FROM dibs_jobs AS j WHERE j.id = (
         SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = k.key
+            AND NOT starts_with(b.key, 'kind:')
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
     )),
     :now
@@ -43,6 +45,7 @@ WITH head AS MATERIALIZED (
     SELECT h.* FROM unnest(:rows_key::text[], :rows_count::integer[]) AS i (key, count)
     CROSS JOIN LATERAL (
         SELECT b.ctid AS address FROM dibs_blocked AS b WHERE b.key = i.key
+            AND NOT starts_with(b.key, 'kind:')
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT i.count FOR UPDATE SKIP LOCKED
     ) AS h
 ), moved AS (
@@ -98,7 +101,7 @@ SELECT job_id, queue, priority, scheduled_at FROM back;
 -- name: limit_recover
 -- Up to :count jobs that a claim left blocked under `limit` are ready again. Returns their queues.
 WITH head AS MATERIALIZED (
-    SELECT ctid AS address FROM dibs_blocked WHERE key = 'limit'
+    SELECT ctid AS address FROM dibs_blocked WHERE key = 'limit' AND NOT starts_with(key, 'kind:')
     ORDER BY priority DESC, scheduled_at, job_id LIMIT :count FOR UPDATE SKIP LOCKED
 ), moved AS (
     DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
@@ -151,6 +154,7 @@ WITH freed AS (
 ), head AS MATERIALIZED (
     SELECT h.* FROM free CROSS JOIN LATERAL (
         SELECT b.ctid AS address FROM dibs_blocked AS b WHERE b.key = free.key
+            AND NOT starts_with(b.key, 'kind:')
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT free.count FOR UPDATE SKIP LOCKED
     ) AS h
 ), moved AS (

@@ -71,14 +71,13 @@ DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:waiting))
 UPDATE dibs_jobs AS j
 SET kind = i.kind, queue = i.queue, priority = i.priority, args = i.args,
     max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry, limits = i.limits,
-    turn = (
-        SELECT CASE WHEN q.fair_by IS NOT NULL AND i.priority < q.fair_below
-            THEN 'fair:' || json_array(q.name, substr(
-                json_extract(i.args, '$.' || q.fair_by), 1, 200
-            ))
-            ELSE i.turn END
-        FROM (SELECT 1) LEFT JOIN dibs_queues AS q ON q.name = i.queue
-    ),
+    turn = COALESCE((
+        SELECT 'fair:' || json_array(q.name, substr(
+            json_extract(i.args, '$.' || q.fair_by), 1, 200
+        ))
+        FROM dibs_queues AS q
+        WHERE q.name = i.queue AND q.fair_by IS NOT NULL AND i.priority < q.fair_below
+    ), i.turn),
     scheduled_at = COALESCE(i.scheduled_at, :now + i.delay)
 FROM (
     SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS kind,
