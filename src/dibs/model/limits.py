@@ -272,7 +272,7 @@ def turns(
             found.blocked[job_id] = lacking[0]
             # Who needs less does not pass it for ever.
             shut.add(lacking[0].key)
-            found.passed.update({use.key for use in uses} - {use.key for use in lacking})
+            found.passed.update({use.key for use in uses} - {lacking[0].key})
             continue
         found.start.append(job_id)
         for use in uses:

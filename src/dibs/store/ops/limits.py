@@ -94,8 +94,10 @@ def _after_start(
         looks[use.key] = min(look, looks.get(use.key, look))
     for key in decided.passed:
         # The turn of a job that cannot take it is the next one's.
-        if keys.waiting[key] and meters[key].takes(keys.cost[key], now):
-            looks[key] = now
+        if keys.waiting[key]:
+            cost = keys.cost[key]
+            look = now if meters[key].takes(cost, now) else meters[key].look_at(now, cost)
+            looks[key] = min(look, looks.get(key, look))
     for key, meter in sorted(meters.items()):
         if key in looks or meter.full_at != keys.meters[key].full_at:
             yield meter, None if key.startswith(QUEUE) else looks.get(key), False

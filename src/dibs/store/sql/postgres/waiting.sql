@@ -12,17 +12,17 @@ ready AS (
     DELETE FROM dibs_scheduled WHERE (due, job_id) = (SELECT scheduled_at, id FROM job)
     RETURNING job_id
 ), blocked AS (
-    DELETE FROM dibs_blocked WHERE job_id = :id RETURNING job_id, key
+    DELETE FROM dibs_blocked WHERE job_id = :id RETURNING job_id
 ), waiting AS (
     SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled
     UNION ALL SELECT job_id FROM blocked
 ), gone AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
 ), passed AS (
-    -- If its turn under limits had come, the next one has it.
+    -- The next one has the turn under limits that it had, or waited for.
     INSERT INTO dibs_arrivals (key, count)
     SELECT need ->> 0, 1 FROM gone CROSS JOIN json_array_elements(gone.limits::json) AS need
-    WHERE EXISTS (SELECT 1 FROM ready) OR EXISTS (SELECT 1 FROM blocked WHERE key = 'limit')
+    WHERE NOT EXISTS (SELECT 1 FROM scheduled)
 ), freed AS (
     DELETE FROM dibs_keys
     WHERE key = ANY (ARRAY(SELECT unique_key FROM gone WHERE unique_key IS NOT NULL))

@@ -22,9 +22,8 @@ FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:waiting))
 ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE SET count = count + 1;
 INSERT INTO dibs_arrivals (key, count)
 SELECT json_extract(need.value, '$[0]'), 1 FROM dibs_jobs AS j CROSS JOIN json_each(j.limits) AS need
-WHERE j.id IN (SELECT value FROM json_each(:waiting)) AND (
-    EXISTS (SELECT 1 FROM dibs_ready AS r WHERE r.job_id = j.id)
-    OR EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id AND b.key = 'limit')
+WHERE j.id IN (SELECT value FROM json_each(:waiting)) AND NOT EXISTS (
+    SELECT 1 FROM dibs_scheduled AS s WHERE s.due = j.scheduled_at AND s.job_id = j.id
 );
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
 DELETE FROM dibs_scheduled WHERE (due, job_id) = (
