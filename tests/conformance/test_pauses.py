@@ -16,13 +16,11 @@ from tests.conformance.conftest import OpenFace
 from tests.conformance.face import Face
 from tests.conformance.notes import TEN, Clock
 from tests.conformance.working import logged, working
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 WHAT = ["queues", "kinds"]
 STRICT = QueuePolicy()
 WHY = {"reason": "the relay is down", "by": "ann"}
-QUICK = 5.0
-"""Seconds for what takes less than one on an idle machine, and a minute without being told."""
 
 
 class Desk:
@@ -250,8 +248,8 @@ def test_workers_that_run_follow_within_a_second(new_app: Callable[..., Dibs], w
     place: Any = getattr(app, what)
     name = {"queues": "post", "kinds": "mail"}[what]
     place.pause(name)
-    with working(app, poll=60) as worker:
-        assert worker.started.wait(QUICK)
+    with working(app, poll=60) as worker:  # by looking alone it would take a minute
+        assert worker.started.wait(WITHIN)
         job = mail.enqueue()
         aside = State.READY if what == "queues" else State.BLOCKED
         eventually(lambda: app.jobs.get(job.id).state is aside, "the job to be seen")
@@ -259,4 +257,4 @@ def test_workers_that_run_follow_within_a_second(new_app: Callable[..., Dibs], w
             place.resume(name)
         else:
             place.pause(name, lasting=0.01)
-        assert ran.wait(QUICK)
+        assert ran.wait(WITHIN)

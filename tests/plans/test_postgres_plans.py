@@ -114,8 +114,9 @@ class TestEveryStatement:
             assert scan.rows <= most + 1, scan  # per loop it is an average, rounded
 
     def test_touches_few_pages_for_each(self, plans: Plans, role: Role, mode: str, label: str):
-        # A job that is replaced leaves its place, and enters one anew.
-        many = {"job_promote": PROMOTED, "job_replace": 2 * COUNT}
+        # A job that is replaced leaves its place, and enters one anew; one that is set aside is
+        # looked up first.
+        many = {"job_promote": PROMOTED, "job_replace": 2 * COUNT, "job_set_aside": 2 * COUNT}
         many |= dict.fromkeys(OF_RUNNING, RUNNING)
         one = ("job_cancel", "job_reprioritize", "job_reschedule", "job_due", "job_attempts")
         rows = 1 if label.startswith(one) else many.get(label, COUNT)
