@@ -51,7 +51,7 @@ def test_nothing_is_paused(clinic: Clinic):
 )
 def test_for_long_while_jobs_wait(clinic: Clinic, what: str, name: str, whose: str):
     place: Any = getattr(clinic.face, what)
-    place.pause(name, reason="the relay is down", by="ann")
+    place.pause(name, reason="the relay is down", author="ann")
     clinic.note.enqueue()
     clinic.note.using(queue="mail").enqueue()
     clinic.note.using(delay=24 * HOUR, priority=1).enqueue()

@@ -18,7 +18,7 @@ class TestBoth:
     def test_says_who_why_and_what_to_do(self, shop: Shop, what: str):
         shop.worker()
         job = shop.add(waited=60)
-        getattr(shop.face, what).pause(NAMES[what], reason="it's down.", by="ann")
+        getattr(shop.face, what).pause(NAMES[what], reason="it's down.", author="ann")
         found = shop.explain(job)
         assert (found.verdict, found.obstacle) == (WHAT[what], WHAT[what])
         assert found.pause == Pause(NOON, None, "ann", "it's down.")

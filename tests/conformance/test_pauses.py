@@ -20,7 +20,7 @@ from tests.support.waiting import WITHIN, eventually
 
 WHAT = ["queues", "kinds"]
 STRICT = QueuePolicy()
-WHY = {"reason": "the relay is down", "by": "ann"}
+WHY = {"reason": "the relay is down", "author": "ann"}
 
 
 class Desk:
@@ -147,8 +147,8 @@ class TestBoth:
         place = getattr(desk.face, what)
         names = sorted(["mail", "grüße", "a=3", "x" * 200, "'; --"])
         for name in names:
-            place.pause(name, reason="it's\n'down' %s", by=name)
-        assert [(one.name, one.paused.by) for one in place.list()] == [(n, n) for n in names]
+            place.pause(name, reason="it's\n'down' %s", author=name)
+        assert [(one.name, one.paused.author) for one in place.list()] == [(n, n) for n in names]
         assert {place.get(name).paused.reason for name in names} == {"it's\n'down' %s"}
 
     def test_bad_values_are_refused_before_anything_is_opened(self, new_face: OpenFace, what: str):

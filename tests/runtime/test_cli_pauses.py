@@ -17,7 +17,7 @@ WHAT = {"queues": "mail", "kinds": "send_mail"}
 class TestPauses:
     def test_for_people(self, folder: Folder, what: str):
         name, one = WHAT[what], what[:-1]
-        said = folder.shop(what, "pause", name, "--reason", "it's\ndown", "--by", "ann")
+        said = folder.shop(what, "pause", name, "--reason", "it's\ndown", "--author", "ann")
         assert (said.code, said.err) == (0, "")
         assert said.out.startswith(f"{one} {name}: paused since 2")
         assert said.out.endswith("Z, by ann: it's down\n")
@@ -33,7 +33,7 @@ class TestPauses:
         found = shop.shop(what, "pause", name, "--until", "2090-01-31T08:00:00Z", "--json").document
         assert found["name"] == name
         assert found["paused"]["until"] == "2090-01-31T08:00:00+00:00"
-        assert found["paused"]["by"] is found["paused"]["reason"] is None
+        assert found["paused"]["author"] is found["paused"]["reason"] is None
         assert shop.shop(what, "list", "--json").document == [found]
         shop.shop(what, "pause", name, "--for", "60")
         pause = getattr(app, what).get(name).paused

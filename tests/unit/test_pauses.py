@@ -14,7 +14,7 @@ TEN = datetime(2026, 5, 4, 10, tzinfo=UTC)
 
 
 def make(**options: Any) -> NewPause:
-    return make_pause(**dict.fromkeys(("reason", "by", "until", "lasting")) | options)
+    return make_pause(**dict.fromkeys(("reason", "author", "until", "lasting")) | options)
 
 
 def test_a_pause_may_say_nothing():
@@ -36,8 +36,8 @@ def test_times_are_microseconds():
         ({"lasting": 0}, ConfigurationError, "lasting=0: expected at least 0.001"),
         ({"lasting": TEN}, ConfigurationError, "lasting=.*: expected seconds"),
         ({"reason": " "}, DibsError, "reason=' ': expected text"),
-        ({"by": 7}, DibsError, "by=7: expected text"),
-        ({"by": "\0"}, DibsError, "without null characters"),
+        ({"author": 7}, DibsError, "author=7: expected text"),
+        ({"author": "\0"}, DibsError, "without null characters"),
     ],
 )
 def test_refuses_what_cannot_be(options: dict[str, Any], error: type[DibsError], says: str):

@@ -44,7 +44,7 @@ def list_kinds(target: Target, as_json: bool) -> None:
 def pause(target: Target, /, name: str, as_json: bool, **options: Any) -> None:
     """Have no job of KIND start, on any worker; what runs goes on, and jobs can be stored.
 
-    Example: dibs kinds pause send_mail --reason 'the template is broken' --by ann --for 3600
+    Example: dibs kinds pause send_mail --reason 'the template is broken' --author ann --for 3600
     """
     check_end(**options)
     with target.database() as app:

@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OPTIONS = (
     click.option("--reason", metavar="TEXT", help="Shown with the pause."),
-    click.option("--by", metavar="NAME", help="Who pauses it."),
+    click.option("--author", metavar="NAME", help="Who pauses it."),
     click.option(
         "--until", type=moment, metavar="TIME",
         help="Resume it then, in ISO 8601. [default: when somebody does]",

@@ -158,7 +158,7 @@ def reset(target: Target, name: str, as_json: bool) -> None:
 def pause(target: Target, /, name: str, as_json: bool, **options: Any) -> None:
     """Have no job of QUEUE start, on any worker; what runs goes on, and jobs can be stored.
 
-    Example: dibs queues pause mail --reason 'the relay is down' --by ann --for 3600
+    Example: dibs queues pause mail --reason 'the relay is down' --author ann --for 3600
     """
     check_end(**options)
     with target.database() as app:

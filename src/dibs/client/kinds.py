@@ -34,7 +34,7 @@ class Kinds:
         name: str,
         *,
         reason: str | None = None,
-        by: str | None = None,
+        author: str | None = None,
         until: datetime | None = None,
         lasting: Duration | None = None,
     ) -> Operation[Kind]:
@@ -46,7 +46,7 @@ class Kinds:
         Args:
             name: of the kind.
             reason: shown with it. Default none.
-            by: who pauses it. Default nobody is named.
+            author: who pauses it. Default nobody is named.
             until: an aware moment at which it is resumed by itself. Default never.
             lasting: seconds or timedelta after which it is, instead of `until`.
 
@@ -54,12 +54,12 @@ class Kinds:
             InvalidJobError: something that can't be a kind's name, or `until` is no aware
                 datetime, or given together with `lasting`.
             ConfigurationError: `lasting` is no length of time, or shorter than 0.001 seconds.
-            DibsError: the reason or `by` is no text that both engines can store.
+            DibsError: the reason or `author` is no text that both engines can store.
 
         Example:
-            >>> app.kinds.pause("send_mail", reason="the template is broken", by="ann")
+            >>> app.kinds.pause("send_mail", reason="the template is broken", author="ann")
         """
-        pause = make_pause(reason, by, until, lasting)
+        pause = make_pause(reason, author, until, lasting)
         return pauses.kind_pause(check_name(name, "kind"), pause)
 
     def _resume(self, name: str) -> Operation[Kind]:

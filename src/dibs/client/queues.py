@@ -128,7 +128,7 @@ class Queues:
         name: str,
         *,
         reason: str | None = None,
-        by: str | None = None,
+        author: str | None = None,
         until: datetime | None = None,
         lasting: Duration | None = None,
     ) -> Operation[Queue]:
@@ -141,7 +141,7 @@ class Queues:
         Args:
             name: of the queue.
             reason: shown with it. Default none.
-            by: who pauses it. Default nobody is named.
+            author: who pauses it. Default nobody is named.
             until: an aware moment at which it is resumed by itself. Default never.
             lasting: seconds or timedelta after which it is, instead of `until`.
 
@@ -149,12 +149,12 @@ class Queues:
             InvalidJobError: something that can't be a queue's name, or `until` is no aware
                 datetime, or given together with `lasting`.
             ConfigurationError: `lasting` is no length of time, or shorter than 0.001 seconds.
-            DibsError: the reason or `by` is no text that both engines can store.
+            DibsError: the reason or `author` is no text that both engines can store.
 
         Example:
-            >>> app.queues.pause("mail", reason="the relay is down", by="ann", lasting=3600)
+            >>> app.queues.pause("mail", reason="the relay is down", author="ann", lasting=3600)
         """
-        pause = make_pause(reason, by, until, lasting)
+        pause = make_pause(reason, author, until, lasting)
         return queues.queue_pause(check_name(name, "queue"), pause)
 
     def _resume(self, name: str) -> Operation[Queue]:

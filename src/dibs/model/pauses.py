@@ -24,7 +24,7 @@ class Pause:
     since: datetime
     until: datetime | None
     """When it ends by itself; None where somebody has to resume it."""
-    by: str | None
+    author: str | None
     """Who paused it."""
     reason: str | None
 
@@ -38,8 +38,8 @@ class Pause:
         words = [f"since {_moment(self.since)}"]
         if self.until is not None:
             words.append(f"until {_moment(self.until)}")
-        if self.by is not None:
-            words.append(f"by {self.by}")
+        if self.author is not None:
+            words.append(f"by {self.author}")
         said = ", ".join(words)
         return said if self.reason is None else f"{said}: {self.reason}"
 
@@ -56,7 +56,7 @@ class NewPause(NamedTuple):
     """A checked pause on its way into the store."""
 
     reason: str | None
-    by: str | None
+    author: str | None
     until: int | None
     """Microseconds since 1970 UTC."""
     lasting: int | None
@@ -64,7 +64,7 @@ class NewPause(NamedTuple):
 
 
 def make_pause(
-    reason: str | None, by: str | None, until: datetime | None, lasting: Duration | None
+    reason: str | None, author: str | None, until: datetime | None, lasting: Duration | None
 ) -> NewPause:
     """Check a pause as the user gave it.
 
@@ -77,7 +77,7 @@ def make_pause(
         raise InvalidJobError("until and lasting are given both; give one of them")
     return NewPause(
         None if reason is None else check_text(reason, "reason"),
-        None if by is None else check_text(by, "by"),
+        None if author is None else check_text(author, "author"),
         None if until is None else to_micros(until, "until"),
         None if lasting is None else duration(lasting, "lasting", minimum=SHORTEST_PAUSE),
     )

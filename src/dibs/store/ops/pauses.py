@@ -21,8 +21,8 @@ class Kind:
 
 
 def _paused(row: Row) -> Paused:
-    what, name, since, until, by, reason = row
-    return Paused(what, name, Pause(from_micros(since), moment(until), by, reason))
+    what, name, since, until, author, reason = row
+    return Paused(what, name, Pause(from_micros(since), moment(until), author, reason))
 
 
 def read_pause(what: What, name: str) -> Generator[Statement, RowList, Pause | None]:

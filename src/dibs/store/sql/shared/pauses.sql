@@ -3,7 +3,7 @@
 -- until it is resumed. One that is paused stays so since when it was.
 INSERT INTO dibs_pauses (what, name, reason, paused_by, paused_at, until)
 VALUES (
-    :what, :name, :reason, :by, :now,
+    :what, :name, :reason, :author, :now,
     COALESCE(CAST(:until AS BIGINT), :now + CAST(:lasting AS BIGINT))
 )
 ON CONFLICT (what, name) DO UPDATE SET
