@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import ModuleType
 from typing import IO, Any
 
@@ -83,8 +84,8 @@ Process = Forked | subprocess.Popen[Any]
 def python(
     *words: str,
     env: Mapping[str, str] = os.environ,
-    out: IO[Any],
-    err: IO[Any],
+    out: IO[Any] | None = None,
+    err: IO[Any] | None = None,
     stdin: IO[Any] | None = None,
     cwd: Path = ROOT,
 ) -> Process:
@@ -93,8 +94,8 @@ def python(
     Args:
         words: its command line.
         env: its environment; what Python itself reads there comes too late.
-        out: its standard output.
-        err: its standard error.
+        out: its standard output, by default ours.
+        err: its standard error, by default ours.
         stdin: its standard input, by default empty.
         cwd: its folder.
     """
@@ -107,10 +108,21 @@ def python(
         message = json.dumps({"words": words, "cwd": str(cwd), "env": dict(env)}).encode()
         nursery = _nursery()
         with os.fdopen(tell, "wb"):
-            numbers = [*(file.fileno() for file in files), tell]
-            socket.send_fds(nursery, [_bytes(len(message))], numbers)
+            standard = (file.fileno() if file else number for number, file in enumerate(files))
+            socket.send_fds(nursery, [_bytes(len(message))], [*standard, tell])
             nursery.sendall(message)
         return Forked(_number(_receive(nursery, NUMBER)), ended)
+
+
+def said_by(script: str, *words: str) -> str:
+    """Run a script to its end, which has to be a good one, and return what it printed."""
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        code = python("-W", "error", "-c", script, *words, out=out, err=err).wait(60)
+        out.seek(0)
+        err.seek(0)
+        complaints = err.read()
+        assert (code, complaints) == (0, ""), complaints
+        return out.read()
 
 
 def _network() -> str:
