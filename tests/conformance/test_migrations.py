@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_get
 from dibs.store.ops.settle import job_settle
 from tests.support.database import query
+from tests.support.together import together
 
 PROCESSES = 20
 MIGRATIONS = [f"{number:04d}_{name}" for number, name, _ in migrations("sqlite")]
@@ -30,47 +29,22 @@ import json, sys
 from dibs.store import Role, open_store
 from dibs.store.ops.workers import job_due
 
-store = open_store(sys.argv[1], Role.{role})
+store = open_store(sys.argv[1], Role[sys.argv[2]])
 print("here", flush=True)
-sys.stdin.readline()  # until all are here
+sys.stdin.read()  # until all are here
 try:
-    print(json.dumps({what}), flush=True)
+    print(json.dumps({what}))
 finally:
     store.close()
 """
 FIRST_USE = "[store.run(job_due())]"
 
 
-def all_at_once(url: str, what: str) -> list[object]:
+def all_at_once(url: str, folder: Path, what: str) -> list[object]:
     """Have many processes evaluate `what` at the same moment; return what each found."""
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", TOGETHER.format(role=role.name, what=what), url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for role in (*Role,) * (PROCESSES // len(Role))
-    ]
-    try:
-        for child in children:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "here\n"
-        found = []
-        for child in children:
-            assert child.stdin is not None
-            child.stdin.write("go\n")
-            child.stdin.flush()
-        for child in children:
-            out, errors = child.communicate(timeout=100)
-            assert child.returncode == 0, errors
-            found.append(json.loads(out))
-    finally:
-        for child in children:
-            child.kill()
-            child.communicate()
-    return found
+    roles = [*Role] * (PROCESSES // len(Role))
+    said = together(TOGETHER.format(what=what), folder, [[url, role.name] for role in roles])
+    return [json.loads(words) for words in said]
 
 
 def works(store: Store) -> bool:
@@ -91,8 +65,8 @@ def pretend_newer(url: str) -> None:
     )
 
 
-def test_many_processes_at_once_leave_one_good_schema(database_url: str):
-    ran = all_at_once(database_url, "store.migrate()")
+def test_many_processes_at_once_leave_one_good_schema(database_url: str, tmp_path: Path):
+    ran = all_at_once(database_url, tmp_path, "store.migrate()")
     assert Counter(map(str, ran)) == {str(MIGRATIONS): 1, "[]": PROCESSES - 1}
     assert versions(database_url) == list(range(1, NEWEST + 1))
     with open_store(database_url, Role.WORKER) as store:
@@ -100,8 +74,8 @@ def test_many_processes_at_once_leave_one_good_schema(database_url: str):
         assert works(store)
 
 
-def test_many_processes_at_once_may_be_the_first_to_use_a_file(sqlite_url: str):
-    assert all_at_once(sqlite_url, FIRST_USE) == [[None]] * PROCESSES
+def test_many_processes_at_once_may_be_the_first_to_use_a_file(sqlite_url: str, tmp_path: Path):
+    assert all_at_once(sqlite_url, tmp_path, FIRST_USE) == [[None]] * PROCESSES
     assert versions(sqlite_url) == list(range(1, NEWEST + 1))
 
 

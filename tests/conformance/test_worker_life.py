@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,7 +13,7 @@ import pytest
 
 from dibs import Backoff, ConfigurationError, Dibs, Retry, SchemaError, State
 from tests.conformance.working import working
-from tests.support.crew import ROOT
+from tests.support.nursery import said_by
 from tests.support.waiting import eventually
 
 NewApp = Callable[..., Dibs]
@@ -49,9 +47,7 @@ class TestNudges:
         with working(app, mode, poll=30):
             # The worker has claimed once, so the next claim is 20 seconds away without a nudge.
             eventually(lambda: app.stats().states[State.COMPLETED] == 1, "the first job")
-            command = [sys.executable, "-c", ENQUEUE, database_url]
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=30)
-            job_id = int(done.stdout)
+            job_id = int(said_by(ENQUEUE, database_url))
             eventually(lambda: app.jobs.get(job_id).state is State.COMPLETED, "the end", within=10)
 
     def test_of_a_transaction_come_late_by_a_poll_at_most(

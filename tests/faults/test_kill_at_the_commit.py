@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from dibs import Dibs, State
 from tests.conformance.working import working
 from tests.support.database import misplaced, query
+from tests.support.nursery import Process, python
 from tests.support.waiting import WITHIN, eventually
 
 NewApp = Callable[..., Dibs]
@@ -52,8 +51,8 @@ app.worker(concurrency=1).run(until_idle=moment == "never")
 """
 
 
-def start(url: str, guard: str, moment: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", WORKER, url, guard, moment])
+def start(url: str, guard: str, moment: str) -> Process:
+    return python("-W", "error", "-c", WORKER, url, guard, moment)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from dibs import Dibs
-from tests.support.crew import ROOT, Crew
+from tests.support.crew import Crew
 from tests.support.database import misplaced, query, wait_until_at_rest
 from tests.support.history.events import What
 from tests.support.history.final import history
 from tests.support.history.log import read
 from tests.support.history.report import Report, summarize
+from tests.support.nursery import python
 from tests.support.seed import Chance
 
 APP = {"heartbeat": 0.2, "lease": 0.6, "max_crashes": 10_000}
@@ -39,20 +38,14 @@ def test_death_at_any_moment_of_a_commit(
     with closing(Dibs(sqlite_url, **APP)) as app:
         app.migrate()
     options = {"url": sqlite_url, "folder": str(tmp_path), "app": APP}
+    env = {**os.environ, "RECORDER": json.dumps(options)}
     each = str(deaths // SIDE_BY_SIDE)
     dying = []
     for number in range(SIDE_BY_SIDE):
         with (tmp_path / f"dying-{number}.out").open("wb") as out:
             command = [each, f"{chance.seed_used}-{number}", str(LONGEST)]
-            dying.append(
-                subprocess.Popen(
-                    [sys.executable, "-W", "error", "-m", "tests.support.sacrifice", *command],
-                    cwd=ROOT,
-                    env={**os.environ, "RECORDER": json.dumps(options)},
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                )
-            )
+            line = ("-W", "error", "-m", "tests.support.sacrifice", *command)
+            dying.append(python(*line, env=env, out=out, err=out))
     said = [process.wait() or "" for process in dying]
     assert said == [""] * SIDE_BY_SIDE, [p.read_text() for p in tmp_path.glob("dying-*.out")]
 

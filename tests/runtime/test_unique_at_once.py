@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from dibs import Dibs, State, Unique
 from tests.conformance.callers import caller_of
 from tests.conformance.working import working
 from tests.support.database import misplaced, query
+from tests.support.together import together
 from tests.support.waiting import WITHIN, eventually
 
 NewApp = Callable[..., Dibs]
@@ -27,8 +26,8 @@ from dibs import Dibs, Unique
 app = Dibs(sys.argv[1])
 def note(n: int) -> None: ...
 note = app.job(unique=Unique())(note)
-print("ready", flush=True)
-sys.stdin.readline()
+print("here", flush=True)
+sys.stdin.read()
 order = [note.request(n) for n in range(200)]
 ids = app.enqueue_many(order if sys.argv[2] == "up" else order[::-1])
 print(*(ids if sys.argv[2] == "up" else ids[::-1]))
@@ -63,26 +62,8 @@ def test_processes_with_many_keys_in_opposite_orders(
     new_app: NewApp, database_url: str, tmp_path: Path
 ):
     new_app().migrate()
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", PROCESS, database_url, direction],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )
-        for direction in ("up", "down", "up", "down")
-    ]  # fmt: skip
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
-        answers = {process.communicate(timeout=WITHIN)[0] for process in processes}
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    lines = [[database_url, direction] for direction in ("up", "down", "up", "down")]
+    answers = set(together(PROCESS, tmp_path, lines))
     assert len(answers) == 1
     assert len(set(answers.pop().split())) == 200
     assert query(database_url, "SELECT COUNT(*) FROM dibs_jobs") == [(200,)]

@@ -216,7 +216,7 @@ class Folder:
         stdin: IO[str] | None = None,
     ) -> Process:
         words, env = map(str, arguments), self._env(env)
-        return python("dibs", *words, cwd=self.path, env=env, stdin=stdin, out=out, err=err)
+        return python("-m", "dibs", *words, cwd=self.path, env=env, stdin=stdin, out=out, err=err)
 
     def worker(self, *options: object, terminal: bool = False) -> Running:
         """Start a worker of the shop that logs in JSON."""

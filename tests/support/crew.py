@@ -22,9 +22,8 @@ class WorkerProcess:
         self.log = folder / f"worker-{number}.log"
         environment = {**os.environ, "RECORDER": json.dumps(options)}
         with self.log.open("wb") as log:
-            self.process = python(
-                "tests.support.recorder", env=environment, out=log, err=log, strict=True
-            )
+            words = ("-W", "error", "-m", "tests.support.recorder")
+            self.process = python(*words, env=environment, out=log, err=log)
         self.pid = self.process.pid
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
@@ -134,10 +133,9 @@ class Producers:
         self.processes = []
         for number, (output, error) in enumerate(zip(self._outputs, self._errors, strict=True)):
             with output.open("wb") as out, error.open("wb") as err:
-                words = [url, str(seconds), *(flag.format(number=number) for flag in flags)]
-                self.processes.append(
-                    python(self.MODULE, *words, env=os.environ, out=out, err=err, strict=True)
-                )
+                words = ["-W", "error", "-m", self.MODULE, url, str(seconds)]
+                words += [flag.format(number=number) for flag in flags]
+                self.processes.append(python(*words, out=out, err=err))
 
     def acknowledged(self) -> list[int]:
         """Return the ids of the jobs that were promised so far."""

@@ -29,6 +29,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
+from types import ModuleType
 from typing import IO, Any
 
 from tests.support.hosts import HERE
@@ -80,42 +82,47 @@ Process = Forked | subprocess.Popen[Any]
 
 
 def python(
-    module: str,
-    *arguments: str,
-    env: Mapping[str, str],
-    out: IO[Any],
-    err: IO[Any],
+    *words: str,
+    env: Mapping[str, str] = os.environ,
+    out: IO[Any] | None = None,
+    err: IO[Any] | None = None,
     stdin: IO[Any] | None = None,
     cwd: Path = ROOT,
-    strict: bool = False,
 ) -> Process:
-    """Start `python -m module`.
+    """Start `python` with these words: `-m module …` or `-c script …`, after `-W error` if wanted.
 
     Args:
-        module: its name.
-        arguments: of its command line.
+        words: its command line.
         env: its environment; what Python itself reads there comes too late.
-        out: its standard output.
-        err: its standard error.
+        out: its standard output, by default ours.
+        err: its standard error, by default ours.
         stdin: its standard input, by default empty.
         cwd: its folder.
-        strict: whether warnings are errors.
     """
-    words = [*(("-W", "error") if strict else ()), "-m", module, *arguments]
     with open(os.devnull) as nothing:
         files = (stdin or nothing, out, err)
         if _network() != NETWORK:  # only from here; the nursery's children are where it is
             started = dict(zip(("stdin", "stdout", "stderr"), files, strict=True))
             return subprocess.Popen([sys.executable, *words], cwd=cwd, env=env, **started)
         ended, tell = os.pipe()
-        wanted = {"module": module, "words": words, "cwd": str(cwd), "env": dict(env)}
-        message = json.dumps(wanted).encode()
+        message = json.dumps({"words": words, "cwd": str(cwd), "env": dict(env)}).encode()
         nursery = _nursery()
         with os.fdopen(tell, "wb"):
-            numbers = [*(file.fileno() for file in files), tell]
-            socket.send_fds(nursery, [_bytes(len(message))], numbers)
+            standard = (file.fileno() if file else number for number, file in enumerate(files))
+            socket.send_fds(nursery, [_bytes(len(message))], [*standard, tell])
             nursery.sendall(message)
         return Forked(_number(_receive(nursery, NUMBER)), ended)
+
+
+def said_by(script: str, *words: str) -> str:
+    """Run a script to its end, which has to be a good one, and return what it printed."""
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        code = python("-W", "error", "-c", script, *words, out=out, err=err).wait(60)
+        out.seek(0)
+        err.seek(0)
+        complaints = err.read()
+        assert (code, complaints) == (0, ""), complaints
+        return out.read()
 
 
 def _network() -> str:
@@ -209,18 +216,24 @@ def _collect(running: dict[int, int]) -> None:
             os.close(tell)
 
 
-def become(module: str, words: list[str], cwd: str, env: dict[str, str]) -> None:
+def become(words: list[str], cwd: str, env: dict[str, str]) -> None:
     """Do what `python` would with these words."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     sys.path[0] = cwd
     sys.orig_argv[1:] = words
-    sys.argv[1:] = words[words.index(module) + 1 :]
     if words[0] == "-W":
         sys.warnoptions.append(words[1])
         warnings.simplefilter("error")
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+        words = words[2:]
+    how, what, *sys.argv[1:] = words
+    if how == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+        return
+    sys.argv[0] = how
+    sys.modules["__main__"] = main_module = ModuleType("__main__")
+    exec(compile(what, "<string>", "exec"), vars(main_module))
 
 
 # --- Messages ----------------------------------------------------------------------------------
