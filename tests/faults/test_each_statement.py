@@ -25,15 +25,8 @@ from dibs.model.lines import Demand
 from dibs.model.marks import Mark
 from dibs.model.schedule import spec_from_json
 from dibs.store.ops.claim import job_claim, job_set_aside
-from dibs.store.ops.dead import (
-    Edit,
-    dead_annotate,
-    dead_get,
-    dead_purge,
-    dead_replay,
-    dead_replay_edited,
-    dead_review,
-)
+from dibs.store.ops.dead import dead_annotate, dead_get, dead_purge, dead_replay, dead_review
+from dibs.store.ops.dead_edited import Edit, dead_replay_edited
 from dibs.store.ops.declarations import schedule_declare
 from dibs.store.ops.effects import effect_take, job_complete
 from dibs.store.ops.enqueue import job_enqueue
@@ -104,7 +97,9 @@ CASES: dict[str, Case] = {
     "dead_annotate": lambda w: dead_annotate(w.dead[0], "seen", None),
     "dead_review": lambda w: dead_review(w.dead, None, reviewed=True, author=None, note="seen"),
     "dead_replay": lambda w: dead_replay(w.dead, None),
-    "dead_replay_edited": lambda w: dead_replay_edited(w.dead[0], lambda _: Edit("{}", None, None)),
+    "dead_replay_edited": lambda w: dead_replay_edited(
+        w.dead[0], lambda *_: Edit("{}", None, None)
+    ),
     "dead_purge": lambda w: dead_purge(w.dead, None),
     "history_drop": lambda w: history_drop([w.ended]),
     "schedule_create": lambda _: schedule_create("new", SPEC),
@@ -123,10 +118,12 @@ SAMPLED: dict[str, Operation[Any]] = {
     if not sample.name.startswith("schema_")
 }
 CASED = {name.partition(",")[0] for name in CASES}
+LIMITED = {"limit_reset", "limit_wake", "limit_tend", "room_take"}
+"""Writes for which nobody waits under a limit here: test_limit_leftovers fails them."""
 CASES |= {
     name: lambda _, sample=sample: sample
     for name, sample in SAMPLED.items()
-    if not sample.reads and sample.name not in CASED
+    if not sample.reads and sample.name not in CASED | LIMITED
 }
 IDLE = {
     "queue_reset", "queue_resume", "kind_resume", "worker_leave", "effect_keep", "effect_undo",

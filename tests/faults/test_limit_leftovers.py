@@ -15,11 +15,13 @@ from dibs.model.job import DeadReason
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.limits import Rule
 from dibs.model.lines import Demand, Serving
+from dibs.model.uses import use_of
 from dibs.store.ops.claim import Claimed, job_claim
 from dibs.store.ops.effects import job_complete
 from dibs.store.ops.jobs import job_cancel
-from dibs.store.ops.limit_rules import limit_configure, limit_declare
+from dibs.store.ops.limit_rules import limit_configure, limit_declare, limit_reset
 from dibs.store.ops.limits import limit_start, limit_tend, limit_wake
+from dibs.store.ops.rooms import room_take
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_rescue, worker_beat
 from dibs.store.statement import Operation
@@ -56,8 +58,9 @@ class Crowd:
         self.run(worker_beat("gone", BOTH, ["work"], 10, {}, LEASE))
         self.app.enqueue_many([work.request(), work.using(queue="narrow").request()])
         self.start("gone", 2)
-        self.now += timedelta(seconds=60)
-        self.run(worker_beat("w", BOTH, ["work"], 10, {}, LEASE))
+        for _ in range(4):
+            self.now += timedelta(seconds=15)
+            self.run(worker_beat("w", BOTH, ["work"], 10, {}, LEASE))
         self.app.enqueue_many([work.request(), work.using(queue="narrow").request()])
         self.held = self.start("w", 2)
         self.app.enqueue_many([work.request() for _ in range(3)])
@@ -99,6 +102,8 @@ CASES: dict[str, Callable[[Crowd], Operation[Any]]] = {
     "limit_wake": lambda _: limit_wake(),
     "limit_tend": lambda _: limit_tend(),
     "limit_configure": lambda _: limit_configure("slots", Rule(concurrency=9)),
+    "limit_reset": lambda _: limit_reset("slots"),
+    "room_take": lambda c: room_take(ticket(c, 0), use_of("slots", None, 1)),
     "limit_declare": lambda _: limit_declare({"slots": Rule(concurrency=7)}),
     "job_settle": lambda c: job_settle(
         [
