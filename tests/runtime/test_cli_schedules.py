@@ -84,15 +84,12 @@ CREATE = ("schedules", "create", "x", "note", '{"word": "a"}')
     ("arguments", "says", "code"),
     [
         ([*CREATE, "--cron", "0 25 * * *"], "position 3: hour: '25'; expected 0 to 23", 1),
-        ([*CREATE], "give one of them", 1),
         ([*CREATE, "--every", 0], "finite number of at least 1", 2),
         ([*CREATE, "--every", 5, "--missed", "all"], "expected skip, once, or all=N", 2),
-        ([*CREATE, "--every", 5, "--overlap", "never"], "'never' is not one of", 2),
         ([*CREATE[:-1], '{"wrod": 1}', "--every", 5], "wrod", 1),
         (["schedules", "update", "x"], "what shall change?", 2),
         (["schedules", "update", "x", "--every", 5], "no schedule is named 'x'", 1),
         (["schedules", "preview"], "whose ticks?", 2),
-        (["schedules", "preview", "x", "--every", 5], "whose ticks?", 2),
     ],
 )
 def test_what_cannot_be_is_one_line(folder: Folder, arguments: list[Any], says: str, code: int):
