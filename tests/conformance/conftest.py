@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from dibs.store.ops import enqueue
 from dibs.testing import PostgresCluster
 from tests.conformance.dying import Morgue
 from tests.conformance.explaining import Shop
@@ -31,6 +32,13 @@ def new_face(tables_url: str, mode: str) -> Iterator[OpenFace]:
 def face(new_face: OpenFace) -> Face:
     """An app on a fresh database: one engine and one face at a time, four times in all."""
     return new_face()
+
+
+@pytest.fixture
+def chunk(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many jobs one statement stores at most; fewer than usual, so that more come quickly."""
+    monkeypatch.setattr(enqueue, "CHUNK", 500)
+    return enqueue.CHUNK
 
 
 @pytest.fixture

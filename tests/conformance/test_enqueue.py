@@ -161,33 +161,35 @@ class TestOrder:
 
 
 class TestMany:
-    def test_a_hundred_thousand_in_a_few_statements(
+    def test_tens_of_thousands_in_a_few_statements(
         self, face: Face, monkeypatch: pytest.MonkeyPatch
     ):
         note_job = face.handler(note)
         statements = record_statements(monkeypatch)
         face.enqueue_many([note_job.request("warm")])  # connected, tables made
         statements.clear()
-        ids = face.enqueue_many(note_job.request(f"n{n}") for n in range(100_000))
+        ids = face.enqueue_many(note_job.request(f"n{n}") for n in range(30_000))
         many = len(statements)
-        assert len(set(ids)) == 100_000
+        assert len(set(ids)) == 30_000
         assert ids == sorted(ids)
-        assert 1 <= many <= 70
-        assert face.stats().states[State.READY] == 100_001
-        assert [face.jobs.get(ids[n]).args["text"] for n in (0, 9_999, 10_000, 99_999)] == [
-            "n0", "n9999", "n10000", "n99999"
+        assert 1 <= many <= 20
+        assert face.stats().states[State.READY] == 30_001
+        assert [face.jobs.get(ids[n]).args["text"] for n in (0, 9_999, 10_000, 29_999)] == [
+            "n0", "n9999", "n10000", "n29999"
         ]  # fmt: skip
 
     def test_none_at_all(self, face: Face):
         assert face.enqueue_many([]) == []
         assert face.rows() == (0, 0)
 
-    def test_all_or_nothing_when_the_database_refuses(self, face: Face, tables_url: str):
+    def test_all_or_nothing_when_the_database_refuses(
+        self, face: Face, tables_url: str, chunk: int
+    ):
         face.jobs.list()
         raw(tables_url, "refuse_poison")
         note_job = face.handler(note)
         poison = face.handler(note, kind="poison")
-        requests = [note_job.request("x") for _ in range(10_500)]  # two statements
+        requests = [note_job.request("x") for _ in range(chunk + 1)]  # two statements
         with pytest.raises(StoreError, match="poison refused"):
             face.enqueue_many([*requests, poison.request("y")])
         assert face.rows() == (0, 0)

@@ -36,11 +36,6 @@ def in_every_way(face: Face, connection: object) -> list[int]:
     return [one.id, named.id, *face.enqueue_many(requests, connection=connection)]
 
 
-def more_than_a_statement_takes(face: Face, connection: object) -> list[int]:
-    request = face.handler(confirm).request(1)
-    return face.enqueue_many([request] * 10_001, connection=connection)
-
-
 @pytest.fixture
 def orders(face: Face, tables_url: str) -> Callable[[], int]:
     """A table of the application, and how many rows others see in it."""
@@ -126,9 +121,10 @@ class TestTheConnection:
 
 @pytest.mark.parametrize(("engine", "kind"), EVERY_KIND)
 @pytest.mark.parametrize("mode", ["async"])
-def test_what_needs_several_statements(face: Face, caller: Caller):
+def test_what_needs_several_statements(face: Face, caller: Caller, chunk: int):
+    requests = [face.handler(confirm).request(1)] * (chunk + 1)
     caller.begin()
-    more_than_a_statement_takes(face, caller.connection)
+    face.enqueue_many(requests, connection=caller.connection)
     assert face.stats().states[State.READY] == 0
     caller.commit()
-    assert face.stats().states[State.READY] == 10_001
+    assert face.stats().states[State.READY] == len(requests)

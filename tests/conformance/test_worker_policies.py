@@ -239,7 +239,7 @@ class TestReservedSlots:
 
 class TestUrgency:
     def test_with_all_slots_busy_it_is_the_next_to_start(self, held: Held):
-        held.app.enqueue_many(held.hold.request("low") for _ in range(100_000))
+        held.app.enqueue_many(held.hold.request("low") for _ in range(20_000))
         with working(held.app, concurrency=2), working(held.app, concurrency=2):
             eventually(lambda: len(held.started) == 4, "all slots to fill")
             held.wait("critical", Priority.CRITICAL)

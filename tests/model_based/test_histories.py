@@ -12,7 +12,6 @@ from tests.model_based.engines import Engines
 from tests.model_based.machine import Histories
 
 EXAMPLES = settings(
-    max_examples=100,
     stateful_step_count=50,
     deadline=None,
     print_blob=True,
@@ -29,5 +28,6 @@ def histories(sqlite_url: str, postgres_url: str) -> Iterator[type[Histories]]:
 
 
 @pytest.mark.timeout(420)  # after a failure, time to find the shortest history that fails
-def test_engines_and_oracle_agree(histories: type[Histories]):
-    run_state_machine_as_test(histories, settings=EXAMPLES)
+@pytest.mark.parametrize("examples", [60, pytest.param(400, marks=[pytest.mark.chaos])])
+def test_engines_and_oracle_agree(histories: type[Histories], examples: int):
+    run_state_machine_as_test(histories, settings=settings(EXAMPLES, max_examples=examples))

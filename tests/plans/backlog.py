@@ -87,7 +87,7 @@ SMALL = Sizes(
     schedules=1000,
 )
 LARGE = Sizes(
-    scheduled=1_000_000, finished=1_000_000, due=100_000, ready=200_000, aging=100_000,
+    scheduled=250_000, finished=250_000, due=50_000, ready=100_000, aging=50_000,
     blocked=50_000, dead=50_000, schedules=20_000,
 )  # fmt: skip
 
