@@ -21,7 +21,7 @@ the claim.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from dibs.model.job import WAITING, AttemptOutcome, DeadReason, State
@@ -61,7 +61,7 @@ class Claim:
     attempt: int
     """Which counted attempt this is, from 1."""
     max_attempts: int
-    counted: bool = True
+    counted: bool = field(default=True, compare=False)
     """Whether the job may hold slots of limits, which its end frees."""
 
 
