@@ -103,7 +103,7 @@ CASES: dict[str, Callable[[Crowd], Operation[Any]]] = {
     "limit_tend": lambda _: limit_tend(),
     "limit_configure": lambda _: limit_configure("slots", Rule(concurrency=9)),
     "limit_reset": lambda _: limit_reset("slots"),
-    "room_take": lambda c: room_take(ticket(c, 0), use_of("slots", None, 1)),
+    "room_take": lambda c: room_take(ticket(c, 0), use_of("rate", None, 1)),
     "limit_declare": lambda _: limit_declare({"slots": Rule(concurrency=7)}),
     "job_settle": lambda c: job_settle(
         [
