@@ -87,7 +87,7 @@ def test_a_rule_that_changes_holds_for_all_that_starts_later(new_app: NewApp, da
     @app.job(limits=[Limit(name="provider", rate=400, burst=40)])
     async def hook(number: int) -> None: ...
 
-    app.enqueue_many(hook.request(number) for number in range(150))
+    app.enqueue_many(hook.request(number) for number in range(400))
     changed: list[int] = []
 
     def slow_down() -> None:
@@ -97,7 +97,7 @@ def test_a_rule_that_changes_holds_for_all_that_starts_later(new_app: NewApp, da
 
     work_off(app, database_url, meanwhile=slow_down)
     starts = started(database_url)
-    assert len(starts) == 150
+    assert len(starts) == 400
     check(starts, 400, SECOND, 40)
     later = [start for start in starts if start[0] > changed[0]]
     assert len(later) > 20
