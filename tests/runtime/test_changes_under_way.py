@@ -80,7 +80,7 @@ def test_each_job_runs_once_whatever_its_priority_and_time_were(
         assert [worker.warnings() for worker in crew.workers] == [[]] * WORKERS
 
     assert [meddler.problems for meddler in meddlers] == [[], []]
-    assert all(meddler.changes > 100 for meddler in meddlers)
+    assert all(meddler.changes > 20 for meddler in meddlers)  # else it shows nothing
     assert not any(meddler.is_alive() for meddler in meddlers)
     assert Counter(entry.job_id for entry in started) == Counter(ids)
     assert app.stats().states[State.COMPLETED] == len(ids)
