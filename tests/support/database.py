@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -53,6 +55,22 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     """Execute one statement that both engines understand, and return its rows."""
     with querying(url) as execute:
         return execute(sql)
+
+
+def is_locked(url: str) -> bool:
+    """Return whether somebody writes to a SQLite file just now, or is about to."""
+    if not url.startswith("sqlite:"):
+        return False
+    path = Path(url.removeprefix("sqlite:///"))
+    try:
+        for gate in path.parent.glob(f"{path.name}-gate-*"):
+            with gate.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as file:
+            file.execute("BEGIN IMMEDIATE")
+    except (BlockingIOError, sqlite3.OperationalError):
+        return True
+    return False
 
 
 def wait_until_ended(url: str, *, within: float) -> None:
