@@ -25,8 +25,9 @@ from dibs.model.lifecycle import Finish
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Marks
 from dibs.store import Role, open_store
-from dibs.store.ops.claim import job_claim, line_fronts
+from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.settle import job_settle
 
 CLAIMS = 150

@@ -3,11 +3,15 @@
     DibsError
     ├── ConfigurationError        a URL, option, handler or environment that cannot work
     │   ├── MissingDependencyError    an extra is not installed
-    │   └── SchemaError               the tables are missing, older or newer than this code
+    │   ├── SchemaError               the tables are missing, older or newer than this code
+    │   └── InvalidScheduleError      a schedule that cannot be; nothing was stored
+    │       └── InvalidCronError          a cron expression that means nothing
     ├── InvalidJobError           a job that must not be stored; nothing was stored
     │   ├── InvalidArgsError          args don't fit the handler's annotations, or are too large
     │   ├── UnknownKindError          no handler is registered under this kind
     │   └── DuplicateJobError         another job holds its key
+    ├── ScheduleNotFoundError     no schedule has this name
+    ├── ScheduleExistsError       another schedule has this name
     ├── JobNotFoundError          no job has this id
     ├── JobStateError             the job's state does not allow this
     ├── ClaimLostError            the attempt that runs no longer owns its job; let it out
@@ -44,6 +48,21 @@ class MissingDependencyError(ConfigurationError):
 
 class SchemaError(ConfigurationError):
     """The tables are missing, older, or newer than this version of dibs."""
+
+
+class InvalidScheduleError(ConfigurationError, ValueError):
+    """A schedule that cannot be; nothing was stored."""
+
+
+class InvalidCronError(InvalidScheduleError):
+    """A cron expression that means nothing, or a day that never comes."""
+
+    def __init__(self, expression: str, position: int, reason: str) -> None:
+        """Say why the `expression` means nothing, and from which character on, from 1."""
+        super().__init__(f"cron expression {expression!r}, position {position}: {reason}")
+        self.expression = expression
+        self.position = position
+        self.reason = reason
 
 
 class InvalidJobError(DibsError, ValueError):
@@ -87,6 +106,28 @@ class DuplicateJobError(InvalidJobError):
         self.key = key
         self.job_id = job_id
         self.state = state
+
+
+class ScheduleNotFoundError(DibsError, LookupError):
+    """No schedule has this name."""
+
+    def __init__(self, name: str) -> None:
+        """Name the schedule that was asked for."""
+        super().__init__(
+            f"no schedule is named {name!r}; 'dibs schedules list' shows the ones there are"
+        )
+        self.name = name
+
+
+class ScheduleExistsError(DibsError):
+    """Another schedule has this name."""
+
+    def __init__(self, name: str) -> None:
+        """Name the schedule that is there."""
+        super().__init__(
+            f"there is a schedule named {name!r}; update or delete it, or choose another name"
+        )
+        self.name = name
 
 
 class JobNotFoundError(DibsError, LookupError):

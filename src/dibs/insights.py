@@ -13,7 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dibs.model.job import WAITING, State
+from dibs.model.pauses import Pause, Paused, pauses_of
 from dibs.model.times import from_micros
+from dibs.store.ops.pauses import pause_list
+from dibs.store.ops.schedules import Schedule
 from dibs.store.ops.stats import Counts, OutcomeCount, PlaceCount, stats_count
 from dibs.store.ops.workers import WorkerRecord, worker_list
 from dibs.store.statement import Steps, operation
@@ -40,6 +43,8 @@ class GroupStats:
     states: dict[State, int]
     """How many stand in each state; completed and cancelled since the counters began."""
     failed_attempts: int
+    paused: Pause | None = None
+    """None where its jobs start as always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,43 +71,50 @@ class Stats:
 def stats_read() -> Steps[Stats]:
     """Return the figures of all queues."""
     counts = yield from stats_count().steps()
+    paused = yield from pause_list().steps()
     workers = yield from worker_list().steps()
-    return _stats(counts, workers)
+    return _stats(counts, paused, workers)
 
 
-def _stats(counts: Counts, workers: list[WorkerRecord]) -> Stats:
+def _stats(counts: Counts, paused: list[Paused], workers: list[WorkerRecord]) -> Stats:
     whole = _group("", counts.places, counts.outcomes)
     return Stats(
         at=from_micros(counts.now),
         states=whole.states,
         failed_attempts=whole.failed_attempts,
-        queues=_groups("queue", counts),
-        kinds=_groups("kind", counts),
+        queues=_groups("queue", counts, pauses_of("queue", paused)),
+        kinds=_groups("kind", counts, pauses_of("kind", paused)),
         lines=_lines(counts),
         workers=workers,
     )
 
 
-def _groups(attribute: str, counts: Counts) -> list[GroupStats]:
+def _groups(attribute: str, counts: Counts, paused: Mapping[str, Pause]) -> list[GroupStats]:
     rows: list[PlaceCount | OutcomeCount] = [*counts.places, *counts.outcomes]
     return [
         _group(
             name,
             [place for place in counts.places if getattr(place, attribute) == name],
             [outcome for outcome in counts.outcomes if getattr(outcome, attribute) == name],
+            paused.get(name),
         )
-        for name in sorted({getattr(row, attribute) for row in rows})
+        for name in sorted({getattr(row, attribute) for row in rows} | paused.keys())
     ]
 
 
-def _group(name: str, places: Iterable[PlaceCount], outcomes: Iterable[OutcomeCount]) -> GroupStats:
+def _group(
+    name: str,
+    places: Iterable[PlaceCount],
+    outcomes: Iterable[OutcomeCount],
+    paused: Pause | None = None,
+) -> GroupStats:
     found: Counter[str] = Counter()
     for place in places:
         found[place.state] += place.count
     for outcome in outcomes:
         if outcome.outcome in {*ENDED, "failed"}:  # the dead are counted where they stand
             found[outcome.outcome] += outcome.count
-    return GroupStats(name, {state: found[state] for state in State}, found["failed"])
+    return GroupStats(name, {state: found[state] for state in State}, found["failed"], paused)
 
 
 def _lines(counts: Counts) -> list[LineStats]:
@@ -113,6 +125,32 @@ def _lines(counts: Counts) -> list[LineStats]:
         age = timedelta(microseconds=max(0, counts.now - min(p.oldest for p in line)))
         lines.append(LineStats(queue, -priority, sum(p.count for p in line), age))
     return lines
+
+
+def schedule_fields(schedule: Schedule) -> dict[str, Any]:
+    """Return a schedule as flat data; what cannot be read of it is None."""
+    spec = schedule.spec
+    told: dict[str, Any] = dict.fromkeys(_TOLD)
+    if spec is not None:
+        timing, job = spec.timing, spec.job
+        told |= {
+            "kind": spec.kind, "args": spec.args, "cron": timing.cron, "every": timing.every,
+            "tz": timing.tz, "missed": str(spec.missed), "overlap": str(spec.overlap),
+            "jitter": spec.jitter, "queue": job.queue, "priority": int(job.priority),
+            "max_attempts": job.max_attempts, "timeout": spec.options.get("timeout"),
+        }  # fmt: skip
+    kept = {name: getattr(schedule, name) for name in _KEPT}
+    return {"name": schedule.name, **told, **kept}
+
+
+_TOLD = (
+    "kind", "args", "cron", "every", "tz", "missed", "overlap", "jitter", "queue", "priority",
+    "max_attempts", "timeout",
+)  # fmt: skip
+_KEPT = (
+    "source", "paused_at", "paused_by", "pause_reason", "next_at", "last_at", "created_at",
+    "updated_at",
+)  # fmt: skip
 
 
 def to_json(value: Any) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dibs import DeadLetter, GiveUp
+from dibs import DeadLetter, DeadReason, GiveUp
+from dibs.model.lifecycle import Bury, Failed
+from dibs.model.lines import Demand, Serving
+from dibs.store.ops.claim import job_claim
+from dibs.store.ops.settle import job_settle
 from tests.conformance.face import Face
 from tests.conformance.spies import raw
 
@@ -41,6 +45,15 @@ class Morgue:
         ids = self.face.enqueue_many([self.fail.request(f"no {n}") for n in range(count)])
         self.face.work(concurrency=100)
         return ids
+
+    def bury_for(self, reason: DeadReason) -> int:
+        """Have a job buried for a reason, as a worker does it; return its id."""
+        job_id = self.fail.enqueue(f"for {reason}").id
+        store, serving = self.face.target.store, Serving(("default",))
+        [job] = store.run(job_claim("w", serving, ["fail"], Demand(1))).jobs
+        failure = Failed("SomeError", "boom")
+        assert store.run(job_settle([Bury(job.ticket, reason, failure)])).moved == {job_id}
+        return job_id
 
     def hold_key(self, job_id: int, key: str, expires_at: int | None = None) -> None:
         """Have a job hold a unique key."""

@@ -11,12 +11,15 @@ TEN = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that stands still until it is moved, or goes on at each look."""
 
     def __init__(self, now: datetime = TEN) -> None:
         self.now = now
+        self.pace = 0.0
+        """Seconds by which it moves whenever it is looked at."""
 
     def __call__(self) -> datetime:
+        self.move(self.pace)
         return self.now
 
     def move(self, seconds: float) -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from dibs import AttemptOutcome, Backoff, Dibs, Job, JobContext, JobStateError, Retry, Snooze, State
 from dibs.model.job import DeadReason
+from dibs.model.lifecycle import Finish, Settlement
 from dibs.model.lines import Demand, Serving
 from dibs.services import cancels
 from dibs.store.ops.claim import job_claim
-from dibs.store.ops.workers import job_rescue
+from dibs.store.ops.workers import job_rescue, worker_beat
 from tests.conformance.face import Face
 from tests.conformance.working import logged, working
 from tests.support import child_handlers
@@ -25,6 +26,7 @@ from tests.support.database import misplaced
 from tests.support.waiting import WITHIN, eventually
 
 NewApp = Callable[..., Dibs]
+LEASE = 30_000_000
 AT_ONCE = Retry(backoff=Backoff.exponential(base=0))
 
 
@@ -42,6 +44,12 @@ def claim(app: Dibs, worker: str = "w") -> None:
     """Have a worker that never answers take what is ready."""
     kinds = list(app.handlers)
     assert app.store.run(job_claim(worker, Serving(("default",)), kinds, Demand(10))).jobs
+
+
+def rescue(app: Dibs, max_crashes: int) -> list[Settlement]:
+    """Have a worker that lives take the jobs of those that do not."""
+    app.store.run(worker_beat("alive", Serving(("default",)), [], 1, {}, LEASE))
+    return app.store.run(job_rescue(max_crashes, LEASE))
 
 
 class TestAsking:
@@ -181,8 +189,9 @@ class TestWithoutTheWorker:
         job = app.job(lambda: None, kind="any").enqueue()
         claim(app, "of-the-dead")
         app.jobs.cancel(job.id, "sold out")
-        [rescued] = app.store.run(job_rescue(3))
-        assert rescued.job_id == job.id
+        [rescued] = rescue(app, 3)
+        assert rescued == Finish(rescued.claim, State.CANCELLED)
+        assert (rescued.claim.job_id, rescued.claim.worker) == (job.id, "of-the-dead")
         done = app.jobs.get(job.id)
         assert (done.state, done.reason, done.worker) == ("cancelled", "sold out", "of-the-dead")
         assert misplaced(database_url) == []
@@ -192,7 +201,7 @@ class TestWithoutTheWorker:
         job = app.job(lambda: None, kind="any").enqueue()
         claim(app, "of-the-dead")
         app.jobs.cancel(job.id)
-        app.store.run(job_rescue(1))
+        rescue(app, 1)
         assert app.jobs.get(job.id).reason == DeadReason.WORKER_DIED
 
     @pytest.mark.parametrize("host", ["async", "thread"])

@@ -140,7 +140,7 @@ class Claimer(threading.Thread):
                 self.gave.add(job.id)
             outcome = Interrupted() if back else Returned()
             batch.append(settle(job.ticket, outcome, Retry(), chance))
-        assert store.run(job_settle(batch)) == {job.id for job in jobs}
+        assert store.run(job_settle(batch)).moved == {job.id for job in jobs}
 
 
 def drained(
@@ -259,7 +259,7 @@ class TestOneClaimer:
     def give_back(self, store: Store) -> None:
         chance = random.Random(0)
         first = settle(self.last[0].ticket, Interrupted(), Retry(), chance)
-        assert store.run(job_settle([first])) == {self.last[0].id}
+        assert store.run(job_settle([first])).moved == {self.last[0].id}
 
     def test_goes_on_where_it_was(self, take: Callable[..., list[int]]):
         assert [take(0.0, 3), take(0.01, 3), take(0.02, 3)] == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]

@@ -104,6 +104,19 @@ class TestFilters:
             assert morgue.dead.review_all(reviewed=False).done == 3 - len(expected)
             assert morgue.dead.unreview([first, odd, given_up]).done == 3
 
+    def test_pick_by_every_reason(self, morgue: Morgue):
+        buried = {reason: morgue.bury_for(reason) for reason in DeadReason}
+        assert buried[DeadReason.UPSTREAM_FAILED]
+        explained = set()
+        for reason, job_id in buried.items():
+            [letter] = morgue.dead.list(reason=str(reason))
+            assert (letter.job.id, letter.reason) == (job_id, reason)
+            explained.add(str(morgue.face.jobs.explain(job_id)).partition(" because ")[2])
+            assert morgue.dead.replay_all(reason=reason) == DeadResult(1)
+            assert morgue.face.jobs.get(job_id).state is State.READY
+        assert len(explained) == len(DeadReason), "each is explained in its own words"
+        assert morgue.dead.count() == 0
+
     @pytest.mark.parametrize(
         ("filters", "error", "says"),
         [

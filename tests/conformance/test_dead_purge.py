@@ -126,4 +126,4 @@ class TestWhatIsLeftBehind:
         assert "over" not in keys
         assert {"not over", f"key {dead}", f"key {waiting}"} <= keys
         [record] = [r for r in caplog.records if getattr(r, "event", "") == "pruned"]
-        assert record.dibs_fields == {"letters": 0, "keys": 1, "traces": 2}
+        assert record.dibs_fields == {"jobs": 0, "letters": 0, "keys": 1, "traces": 2}

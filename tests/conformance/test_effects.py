@@ -163,6 +163,21 @@ class TestOnce:
         assert refused == [job.id] * 2
         assert charges(database_url) == 1
 
+    def test_the_claim_of_another_worker_is_not_its_own(
+        self, app: Dibs, database_url: str, sync_kind: str
+    ):
+        def body(ctx: JobContext, caller: Caller) -> None:
+            query(database_url, "UPDATE dibs_running SET worker = 'of this database'")
+            with pytest.raises(ClaimLostError):
+                ctx.once("charge", caller.connection).__enter__()
+            with pytest.raises(ClaimLostError):
+                ctx.complete_in(caller.connection)
+
+        job = declare(app, database_url, sync_kind, body).enqueue()
+        work(app)
+        found = app.jobs.get(job.id)
+        assert (found.state, found.worker) == (State.RUNNING, "of this database")
+
     def test_in_async_code(self, app: Dibs, database_url: str):
         @app.job(retry=AT_ONCE)
         async def charge(ctx: JobContext) -> None:
@@ -200,9 +215,9 @@ async def completed(value: Any) -> Any:
 
 def lose(app: Dibs, ctx: JobContext) -> None:
     """Take the job from the attempt, as a rescue does."""
-    claim = Claim(ctx.job_id, 1, 1, 3)
+    claim = Claim(ctx.job_id, 1, ctx.worker, 1, 3)
     end = settle(claim, Interrupted(began=True), AT_ONCE, None)  # type: ignore[arg-type]
-    assert app.store.run(job_settle([end])) == {ctx.job_id}
+    assert app.store.run(job_settle([end])).moved == {ctx.job_id}
 
 
 class TestCompleteIn:

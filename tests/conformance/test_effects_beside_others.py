@@ -12,6 +12,7 @@ import pytest
 
 from dibs import Dibs, JobContext, Retry, State
 from dibs.client.effects import Effects
+from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import Claim, Interrupted, settle
 from dibs.model.lines import Demand, Serving
 from dibs.store.borrowed import in_transaction
@@ -103,10 +104,10 @@ def test_of_two_attempts_the_second_waits_for_the_first(
 
     def successor() -> tuple[bool, Any]:
         end = settle(first, Interrupted(began=True), Retry(), Random(0))
-        assert app.store.run(job_settle([end])) == {first.job_id}
+        assert app.store.run(job_settle([end])).moved == {first.job_id}
         with caller_of(kind, database_url, None) as caller:
             caller.begin()
-            effects = Effects(claim(app, "successor"), app.runner_for)
+            effects = Effects(claim(app, "successor"), app.runner_for, {}, StopSignal())
             with effects.once("charge", caller.connection) as effect:
                 found = effect.first, effect.result
             caller.commit()
@@ -114,7 +115,9 @@ def test_of_two_attempts_the_second_waits_for_the_first(
 
     with caller_of(kind, database_url, None) as caller, ThreadPoolExecutor(1) as pool:
         caller.begin()
-        with Effects(first, app.runner_for).once("charge", caller.connection) as effect:
+        with Effects(first, app.runner_for, {}, StopSignal()).once(
+            "charge", caller.connection
+        ) as effect:
             assert effect.first
             effect.result = "receipt"
         other = pool.submit(successor)

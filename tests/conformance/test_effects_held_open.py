@@ -14,6 +14,7 @@ import pytest
 
 from dibs import Dibs, JobContext, Retry, State
 from dibs.client.effects import Effects
+from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import Claim, Interrupted, settle
 from dibs.model.lines import Demand, Serving
 from dibs.store.ops.claim import job_claim
@@ -135,12 +136,14 @@ def test_what_was_locked_is_not_taken_for_cancelled(
     again = settle(held, Interrupted(began=True), Retry(), Random(0))
     settling = job_settle([again])
     with database.transaction() as caller:
-        runner, complete = Effects(held, app.runner_for).complete(caller.connection, None)
+        runner, complete = Effects(held, app.runner_for, {}, StopSignal()).complete(
+            caller.connection, None
+        )
         runner.run(complete)
         if database.locks_rows:
-            moved = app.store.run(with_a_break(settling, caller.rollback))
+            moved = app.store.run(with_a_break(settling, caller.rollback)).moved
             assert moved == ({job.id} if asked else set())
-            running = {(job.id, held.number)} - {(id_, held.number) for id_ in moved}
+            running = set() if moved else {(job.id, held.worker, held.number)}
             assert app.store.run(job_unmoved([job.id])).running == running
         else:
             caller.rollback()

@@ -63,7 +63,7 @@ def told(store: Store, job_id: int) -> tuple[Job, int, list[OutcomeCount]]:
 
 
 def test_nothing_to_settle_is_nothing_to_do(store: Store):
-    assert store.run(job_settle([])) == set()
+    assert store.run(job_settle([])).moved == set()
 
 
 @pytest.mark.parametrize("meanwhile", [*ENDS, "running again"])
@@ -74,12 +74,25 @@ def test_a_late_end_changes_nothing(store: Store, meanwhile: str):
         store.run(job_settle([end("release", old)]))
         assert claim_one(store).number > old.number
     else:
-        assert store.run(job_settle([end(meanwhile, old)])) == {job_id}
+        assert store.run(job_settle([end(meanwhile, old)])).moved == {job_id}
 
     before = told(store, job_id)
     for late in ENDS:
-        assert store.run(job_settle([end(late, old, LATE)])) == set()
+        assert store.run(job_settle([end(late, old, LATE)])).moved == set()
         assert told(store, job_id) == before
+
+
+def test_nobody_ends_what_another_worker_runs(store: Store):
+    """Id and number may be the same where a worker still has a claim of a database before this."""
+    job_id = enqueue(store)
+    mine = claim_one(store)
+    before = told(store, job_id)
+    for how in ENDS:
+        assert store.run(job_settle([end(how, replace(mine, worker="x"), LATE)])).moved == set()
+        assert told(store, job_id) == before
+    both = [end("completed", replace(mine, worker="x")), end("release", mine)]
+    assert store.run(job_settle(both)).moved == {job_id}
+    assert store.run(job_get(job_id)).state is State.READY
 
 
 @pytest.mark.parametrize("timely", ENDS)
@@ -95,7 +108,7 @@ def test_a_late_end_in_the_same_batch_as_the_timely_one(store: Store, timely: st
 
         both = [end(late, old, LATE), end(timely, new)]
         batch = [*(both if late_first else both[::-1]), end(timely, twin)]
-        assert store.run(job_settle(batch)) == {job_id, twin_id}
+        assert store.run(job_settle(batch)).moved == {job_id, twin_id}
 
         job, attempts, _ = told(store, job_id)
         other, same_attempts, _ = told(store, twin_id)

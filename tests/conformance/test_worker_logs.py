@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dibs import Backoff, Dibs, Priority, Retry
+from dibs import Backoff, Dibs, JobContext, Priority, Retry, Snooze, State
+from dibs.services import cancels
 from dibs.telemetry import configure_logging
 from tests.conformance.working import work
 
 NewApp = Callable[..., Dibs]
+ENDS = {"job_failed", "job_cancelled", "job_snoozed", "job_released", "job_buried"}
 
 
 @pytest.fixture
@@ -49,6 +51,35 @@ def test_events_and_their_fields(new_app: NewApp, caplog: pytest.LogCaptureFixtu
     assert failed["error_type"] == "ValueError"
     buried = records["job_buried"][0].dibs_fields
     assert (buried["attempt"], buried["reason"]) == (2, "attempts_exhausted")
+
+
+def test_a_failure_that_nobody_wants_tried_again_is_told_as_it_ended(
+    new_app: NewApp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cancels, "LOOK_SECONDS", 3600.0)  # the worker itself never hears of it
+    caplog.set_level(logging.DEBUG, "dibs")
+    app = new_app()
+
+    @app.job
+    def fail(ctx: JobContext) -> None:
+        app.jobs.cancel(ctx.job_id, "sold out")
+        raise ValueError("boom")
+
+    @app.job
+    def snooze(ctx: JobContext) -> Snooze:
+        app.jobs.cancel(ctx.job_id)
+        return Snooze(0)
+
+    ids = {fail.enqueue().id: "warning", snooze.enqueue().id: "debug"}
+    work(app)
+    told = [r for r in caplog.records if getattr(r, "event", "") in ENDS]
+    assert {(r.event, r.dibs_fields["job_id"], r.levelname.lower()) for r in told} == {
+        ("job_cancelled", job_id, level) for job_id, level in ids.items()
+    }
+    [said] = [r for r in told if r.levelno == logging.WARNING]
+    assert said.dibs_fields["error_type"] == "ValueError"
+    assert "failed, and is not tried again, for somebody has cancelled it: boom" in said.message
+    assert {job.state for job in app.jobs.list()} == {State.CANCELLED}
 
 
 def test_a_worker_tells_what_it_serves(new_app: NewApp, json_log: io.StringIO):

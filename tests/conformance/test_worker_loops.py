@@ -23,6 +23,7 @@ LOOPS = {  # among others
     "fetch",
     "settle",
     "promote",
+    "schedules",
     "rescue",
     "stalls",
     "watch",

@@ -13,7 +13,7 @@ import pytest
 from dibs import Aging, Dibs, Priority, State, Verdict
 from dibs.model.lines import Serving
 from dibs.model.prefetch import MOST
-from dibs.store.ops.claim import line_fronts
+from dibs.store.ops.front import line_fronts
 from dibs.worker.fetch import BATCH
 from tests.conformance.holding import Held
 from tests.conformance.notes import Clock, Notes

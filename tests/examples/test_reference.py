@@ -14,8 +14,21 @@ from typing import Any
 import pytest
 
 import dibs
-from dibs import Aging, Backoff, Check, Dibs, Explanation, Retention, Retry, Unique, Verdict, errors
+from dibs import (
+    Aging,
+    Backoff,
+    Check,
+    Dibs,
+    Explanation,
+    Limit,
+    Retention,
+    Retry,
+    Unique,
+    Verdict,
+    errors,
+)
 from dibs.client.handler import Handler
+from dibs.client.jobs import Jobs
 from dibs.client.options import Overrides
 from dibs.client.queues import Queues
 from dibs.model.job import DeadReason, State
@@ -38,9 +51,13 @@ CALLS = {
     "`Backoff.fixed(…)`": Backoff.fixed,
     "`Backoff.linear(…)`": Backoff.linear,
     "`Unique(…)`": Unique,
+    "`Limit(…)`": Limit,
     "`Aging(…)`": Aging,
     "`app.queues.configure(…)`": Queues.configure,
     "`Retention(…)`": Retention,
+    "`app.queues.pause(…)`": Queues.pause,
+    "`app.jobs.reschedule(…)`": Jobs.reschedule,
+    "`@app.schedule(…)`": Dibs.schedule,
     "`app.worker(…)`": Dibs.worker,
     "`worker.run(…)`": Worker.run,
 }
@@ -49,7 +66,8 @@ CALLS = {
 @pytest.mark.parametrize("heading", CALLS)
 def test_configuration_names_every_option_with_its_default(heading: str):
     parameters = inspect.signature(CALLS[heading]).parameters.values()
-    wanted = {p.name: p.default for p in parameters if p.name not in {"self", "function"}}
+    apart = {"self", "function", "options"}
+    wanted = {p.name: p.default for p in parameters if p.name not in apart}
     found = {
         code(name): eval(code(default), {**vars(dibs), "timedelta": timedelta})
         if default

@@ -189,7 +189,6 @@ def test_a_deleted_file_loses_nothing_that_was_acknowledged_after_it(
     assert {record.places for record in kept} <= {("completed",), ("dead",)}
 
 
-@pytest.mark.xfail(reason="a claim is told by the job's id and its number alone")
 def test_a_claim_of_the_deleted_file_ends_no_job_of_the_new_one(sqlite_url: str, tmp_path: Path):
     with Crew(sqlite_url, tmp_path, app=APP, worker={"concurrency": 1}) as crew:
         enqueue(sqlite_url, seconds=60, go=True)

@@ -53,7 +53,8 @@ def record(operation: Operation[Any]) -> Iterator[Statement]:
             return
         yield statement
         ids, reads = statement.params.get("ids"), statement.name == "jobs_load"
-        rows = [OTHERS[ids[0]]] if ids in ([2], [3]) and reads else CANNED.get(statement.name, [])
+        others = [OTHERS[id_] for id_ in ids or () if id_ in OTHERS] if reads else []
+        rows = others or CANNED.get(statement.name, [])
 
 
 RECORDED = [statement for sample in SAMPLES for statement in record(sample)]

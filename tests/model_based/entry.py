@@ -54,7 +54,7 @@ class Entry:
 
     @property
     def claim(self) -> Claim:
-        return Claim(self.id, self.number, self.attempt, self.max_attempts)
+        return Claim(self.id, self.number, self.worker or "", self.attempt, self.max_attempts)
 
     def job(self) -> Job:
         """Return the job as callers are to see it where nothing ages."""
@@ -111,6 +111,7 @@ class WorkerEntry:
     """One worker that has beaten."""
 
     record: WorkerRecord
+    beat_at: int
     expires_at: int
 
 

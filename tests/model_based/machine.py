@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from dibs.errors import JobNotFoundError, JobStateError, StoreError
+from dibs.errors import StoreError
 from dibs.model.backoff import Backoff
-from dibs.model.job import Job, NewJob, State
+from dibs.model.job import NewJob, State
 from dibs.model.lifecycle import Claim, Outcome, Returned, settle
 from dibs.model.lines import Demand, Serving
 from dibs.model.ordering import Credit
@@ -23,7 +21,12 @@ from dibs.model.retry import Retry
 from dibs.model.times import SECOND
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.jobs import job_attempts, job_cancel, job_get, job_list, job_reprioritize
+from dibs.store.ops.jobs import (
+    job_attempts,
+    job_get,
+    job_list,
+)
+from dibs.store.ops.pauses import pause_list
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.stats import stats_count
 from dibs.store.ops.workers import (
@@ -35,10 +38,11 @@ from dibs.store.ops.workers import (
     worker_leave,
     worker_list,
 )
-from dibs.store.statement import Operation, Row
+from dibs.store.statement import Row
 from tests.model_based import strategies as some
-from tests.model_based.engines import PLACES, Engines, jobs_load
-from tests.model_based.entry import ENDED, Entry
+from tests.model_based.changes import Changes
+from tests.model_based.engines import PLACES, jobs_load
+from tests.model_based.entry import ENDED
 from tests.model_based.oracle import RETRY_BASE, Oracle
 from tests.model_based.strategies import KINDS, KNOWN, LEASE, QUEUES, RESERVE, SLOTS
 
@@ -46,10 +50,9 @@ START = 1_767_225_600 * SECOND
 RETRY = Retry(backoff=Backoff(RETRY_BASE, factor=2.0, maximum=3600 * SECOND, jitter=0.0))
 
 
-class Histories(RuleBasedStateMachine):
+class Histories(Changes):
     """One history, lived by both engines and by the oracle."""
 
-    engines: Engines
     now = START
 
     @classmethod
@@ -132,51 +135,18 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.given)
     @rule(picks=st.lists(st.tuples(st.integers(0, 11), some.outcomes), min_size=1, max_size=6))
     def settle(self, picks: list[tuple[int, Outcome]]) -> None:
-        """End attempts: those that run, and earlier ones that have lost their claim long ago."""
+        """End attempts: those that run, as their workers and as others, and earlier ones."""
         running = [entry.claim for entry in self.oracle.found(State.RUNNING)]
         late = [claim for claim in self.given if claim not in running]
         late.sort(key=lambda claim: self.oracle.jobs[claim.job_id].state in ENDED)
-        claims = (running[:6] + late)[:12]
+        others = [replace(claim, worker="of another database") for claim in running[:2]]
+        claims = (running[:4] + others + late)[:12]
         batch = {claims[pick % len(claims)]: end for pick, end in picks}
         settlements = [settle(claim, end, RETRY, Random(0)) for claim, end in batch.items()]
-        moved = self.engines.run(job_settle(settlements))
+        moved = self.engines.run(job_settle(settlements)).moved
         assert moved == {
             claim.job_id for claim, end in batch.items() if self.oracle.settle(claim, end)
         }
-
-    @rule(back=some.backs, reason=st.sampled_from([None, "not wanted"]))
-    def cancel(self, back: int, reason: str | None) -> None:
-        self.change(
-            back, lambda id_: job_cancel(id_, reason), lambda id_: self.oracle.cancel(id_, reason)
-        )
-
-    @rule(back=some.backs, priority=some.priorities)
-    def reprioritize(self, back: int, priority: int) -> None:
-        self.change(
-            back,
-            lambda id_: job_reprioritize(id_, priority),
-            lambda id_: self.oracle.reprioritize(id_, priority),
-        )
-
-    def change(
-        self,
-        back: int,
-        operation: Callable[[int], Operation[Job]],
-        expect: Callable[[int], Entry | None],
-    ) -> None:
-        """Change a job that may be waiting, or be none."""
-        job_id = len(self.oracle.jobs) - back
-        if job_id not in self.oracle.jobs:
-            with pytest.raises(JobNotFoundError):
-                self.engines.run(operation(job_id))
-            return
-        before = self.oracle.jobs[job_id].state
-        expected = expect(job_id)
-        if expected is None:
-            with pytest.raises(JobStateError, match=f"it is {before};"):
-                self.engines.run(operation(job_id))
-        else:
-            assert self.engines.run(operation(job_id)) == self.oracle.job(expected)
 
     @rule(worker=some.workers, what=st.sampled_from(["rescue", "promote", "beat", "leave", "look"]))
     def tend(self, worker: str, what: str) -> None:
@@ -199,12 +169,10 @@ class Histories(RuleBasedStateMachine):
                 self.look(worker, "mail", 3)
 
     def rescue(self, max_crashes: int) -> None:
-        holders = {e.id: e.worker for e in self.oracle.found(State.RUNNING)}
-        rescued = self.engines.run(job_rescue(max_crashes))
-        lost = self.oracle.rescue(max_crashes)
-        assert [(r.job_id, r.worker) for r in rescued] == sorted(
-            (entry.id, holders[entry.id]) for entry in lost
-        )
+        claims = {e.id: e.claim for e in self.oracle.found(State.RUNNING)}
+        rescued = self.engines.run(job_rescue(max_crashes, LEASE))
+        lost = self.oracle.rescue(max_crashes, LEASE)
+        assert [end.claim for end in rescued] == [claims[id_] for id_ in sorted(e.id for e in lost)]
 
     @rule(span=some.spans | st.sampled_from(["until due", -SECOND, 7200 * SECOND]))
     def time_passes(self, span: int | str) -> None:
@@ -248,6 +216,9 @@ class Histories(RuleBasedStateMachine):
         assert Counter(self.engines.run(job_held(worker))) == Counter(
             entry.claim for entry in self.oracle.found(State.RUNNING) if entry.worker == worker
         )
+        for what in ("queue", "kind"):
+            paused = {one.name for one in self.engines.run(pause_list()) if one.what == what}
+            assert paused == self.oracle.paused(what)
         alive = {record.id: record for record in self.engines.run(worker_list())}
         assert alive == self.oracle.alive()
         for counts in self.engines.outcomes(stats_count()):
@@ -267,14 +238,18 @@ class Histories(RuleBasedStateMachine):
         """Let one good worker run: whatever happened before, every job ends."""
         if sys.exc_info()[0] is not None:
             return  # a step failed already
+        self.resume()
         for _ in range(4):
             self.time_passes(7200 * SECOND)
+            for span in (0, LEASE * 3 // 5, LEASE * 3 // 5):
+                self.time_passes(span)
+                self.tend("eve", "beat")
             self.tend("eve", "rescue")
             self.tend("eve", "promote")
             self.claim("eve", Serving(tuple(QUEUES)), KINDS, Demand(1000), admit=True)
             held = [entry.claim for entry in self.oracle.found(State.RUNNING)]
             done = [settle(claim, Returned(), RETRY, Random(0)) for claim in held]
-            assert len(self.engines.run(job_settle(done))) == len(held)
+            assert len(self.engines.run(job_settle(done)).moved) == len(held)
             assert all(self.oracle.settle(claim, Returned()) for claim in held)
         assert not [e for e in self.oracle.jobs.values() if e.state not in ENDED]
         self.every_job_is_in_one_place()

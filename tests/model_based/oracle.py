@@ -34,6 +34,7 @@ class Oracle:
         self.workers: dict[str, WorkerEntry] = {}
         self.outcomes: Counter[tuple[str, str, str]] = Counter()
         self.policies: dict[str, QueuePolicy] = {}
+        self.pauses: dict[tuple[str, str], int | None] = {}
         self.owed: dict[str, Owed] = {}
 
     def found(self, *states: State) -> list[Entry]:
@@ -118,6 +119,32 @@ class Oracle:
         entry.priority = priority
         return entry
 
+    def reschedule(self, job_id: int, at: int) -> Entry | None:
+        """Give a waiting job another time; return nothing for another."""
+        entry = self.jobs[job_id]
+        if entry.state not in WAITING:
+            return None
+        entry.scheduled_at = at
+        if at > self.now:
+            entry.state, entry.reason = State.SCHEDULED, None
+        elif entry.state is not State.BLOCKED:
+            entry.state = State.READY
+        return entry
+
+    # --- Pauses ----------------------------------------------------------------------------
+
+    def pause(self, what: str, name: str, until: int | None) -> None:
+        """Pause a queue or a kind."""
+        self.pauses[what, name] = until
+
+    def paused(self, what: str) -> set[str]:
+        """Return the names of the queues or kinds that are paused now."""
+        return {
+            name
+            for (which, name), until in self.pauses.items()
+            if which == what and (until is None or until > self.now)
+        }
+
     # --- Running ---------------------------------------------------------------------------
 
     def claim(
@@ -129,16 +156,18 @@ class Oracle:
         admit: bool,
     ) -> tuple[list[Entry], list[int], int]:
         """Take the next ready jobs; return them, their ranks, and how many blocked came back."""
-        blocked = [e for e in self.found(State.BLOCKED) if e.kind in kinds]
+        known = set(kinds) - self.paused("kind")
+        blocked = [e for e in self.found(State.BLOCKED) if e.kind in known]
         admitted = [e for e in blocked if serving.serves(e.queue, e.priority)] if admit else []
         for entry in admitted[: demand.count]:
             entry.state, entry.reason = State.READY, None
-        waiting = [e.waiting for e in self.found(State.READY)]
+        paused = self.paused("queue")
+        waiting = [e.waiting for e in self.found(State.READY) if e.queue not in paused]
         owed = self.owed.setdefault(worker, {})
         turns = next_jobs(waiting, serving, demand, self.policies, self.now, owed)
         taken = [self.jobs[turn.id] for turn in turns]
         for entry in taken:
-            if entry.kind in kinds:
+            if entry.kind in known:
                 entry.state, entry.worker, entry.started_at = State.RUNNING, worker, self.now
                 entry.number += 1
                 entry.attempt += 1
@@ -149,7 +178,7 @@ class Oracle:
     def settle(self, claim: Claim, outcome: Outcome) -> bool:
         """End an attempt; return whether its claim still held."""
         entry = self.jobs[claim.job_id]
-        if entry.state is not State.RUNNING or entry.number != claim.number:
+        if entry.state is not State.RUNNING or entry.claim != claim:
             return False
         match outcome:
             case Returned(result):
@@ -226,8 +255,16 @@ class Oracle:
         reserve: Mapping[int, int],
         lease: int,
     ) -> None:
-        """Keep a worker alive; the first beat registers it."""
+        """Keep a worker alive; the first beat registers it, and one after a silence helps all."""
         moment = from_micros(self.now)
+        if not self._heard(lease):
+            holders = {entry.worker for entry in self.found(State.RUNNING)}
+            for name in holders & self.workers.keys():
+                other = self.workers[name]
+                if other.expires_at <= other.beat_at + lease:
+                    until = self.now + lease
+                    record = replace(other.record, expires_at=from_micros(until))
+                    self.workers[name] = replace(other, record=record, expires_at=until)
         old = self.workers.get(worker)
         new = WorkerRecord(
             worker, tuple(queues), -32768, 32767, tuple(kinds), slots, reserve, 0, moment,
@@ -235,14 +272,21 @@ class Oracle:
         )  # fmt: skip
         if old:
             new = replace(old.record, beat_at=moment, expires_at=new.expires_at)
-        self.workers[worker] = WorkerEntry(new, self.now + lease)
+        self.workers[worker] = WorkerEntry(new, self.now, self.now + lease)
+
+    def _heard(self, lease: int) -> bool:
+        """Return whether anybody was heard of in the last two thirds of a lease."""
+        since = self.now - lease * 2 // 3
+        return any(since <= e.beat_at <= self.now for e in self.workers.values())
 
     def alive(self) -> dict[str, WorkerRecord]:
         """Return the workers with a lease."""
         return {w: e.record for w, e in self.workers.items() if e.expires_at >= self.now}
 
-    def rescue(self, max_crashes: int) -> list[Entry]:
+    def rescue(self, max_crashes: int, lease: int) -> list[Entry]:
         """Take the jobs of lost workers back."""
+        if not self._heard(lease):
+            return []
         self.workers = {
             w: e for w, e in self.workers.items() if e.expires_at >= self.now - FORGET_AFTER
         }

@@ -25,6 +25,10 @@ priorities = st.sampled_from([-32768, 0, 0, 5, 20, 32767])
 backs = st.integers(-1, 9)
 """How far back from the last job; before the first, and after the last, there is none."""
 spans = st.sampled_from([0, 1, SECOND, RETRY_BASE, LEASE])
+moments = st.tuples(st.sampled_from([None, -RETRY_BASE, 0, LEASE]), spans)
+"""Another time for a job: from now, or, where that is None, a delay."""
+pauses = st.sampled_from([None, 0, SECOND, LEASE])
+"""How long something is paused."""
 news = st.builds(
     NewJob,
     kind=st.sampled_from(KINDS),

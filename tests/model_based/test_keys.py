@@ -189,7 +189,7 @@ def settle(engines: Engines, model: Model, step: str, held: Claim) -> None:
         end = Bury(held, DeadReason.GAVE_UP, boom)
     else:
         end = Requeue(held, "release", None, counted=False, record=None)
-    assert engines.run(job_settle([end])) == {held.job_id}
+    assert engines.run(job_settle([end])).moved == {held.job_id}
     if step == "requeue":
         model.states[held.job_id] = State.READY
         del model.claims[held.job_id]

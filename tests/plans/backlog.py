@@ -9,21 +9,22 @@ from typing import Literal
 import psycopg
 
 from dibs.model.aging import Aging
-from dibs.model.dead import DeadFilter
 from dibs.model.job import AttemptOutcome, DeadReason, NewJob, State
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.lines import Demand, Serving
 from dibs.model.marks import Mark
 from dibs.model.queues import QueuePolicy, policy_to_json
+from dibs.model.retention import Retention
 from dibs.model.standing import Spot
 from dibs.model.unique import Unique
 from dibs.store import Store
-from dibs.store.ops.claim import job_claim, line_fronts
-from dibs.store.ops.dead import BEGIN, dead_find, dead_list, dead_purge, dead_replay, dead_review
+from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import COLUMNS, job_enqueue, row_of
+from dibs.store.ops.front import line_fronts
 from dibs.store.ops.jobs import job_attempts
 from dibs.store.ops.keys import job_enqueue_keyed
 from dibs.store.ops.settle import job_settle
+from dibs.store.ops.ticks import schedule_due
 from dibs.store.ops.workers import (
     job_called_off,
     job_due,
@@ -33,10 +34,18 @@ from dibs.store.ops.workers import (
     watch_probe,
     worker_beat,
 )
-from dibs.store.statement import Operation, Row, Rows, Statement, Steps
+from dibs.store.statement import Operation, Rows, Statement
+from tests.plans.ended import (
+    BEHIND,
+    COUNT,
+    FAR,
+    LATELY,
+    dead_letters,
+    first,
+    pruning,
+    rows_of,
+)
 
-COUNT = 100
-"""Jobs per statement."""
 RUNNING = 400
 """Jobs that run meanwhile."""
 PROMOTED = 1000
@@ -63,14 +72,23 @@ class Sizes:
     aging: int
     blocked: int
     dead: int
+    schedules: int
+    """Schedules that are not due, beside `COUNT` that are; each has as many ticks."""
 
 
 SMALL = Sizes(
-    scheduled=1000, finished=1000, due=1000, ready=1000, aging=2200, blocked=1000, dead=1000
+    scheduled=1000,
+    finished=1000,
+    due=1000,
+    ready=1000,
+    aging=2200,
+    blocked=1000,
+    dead=1000,
+    schedules=1000,
 )
 LARGE = Sizes(
     scheduled=250_000, finished=250_000, due=50_000, ready=100_000, aging=50_000,
-    blocked=50_000, dead=50_000,
+    blocked=50_000, dead=50_000, schedules=20_000,
 )  # fmt: skip
 
 NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
@@ -85,6 +103,11 @@ FINISHED = (
     + NUMBERS
     + " SELECT 10000000 + i, 'send', 'mail', 0, 'completed', '{{}}', 5, 1, 0, 0, 0, 0, i, 'w' "
     "FROM n"
+)
+COUNTED = (
+    "INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run) "
+    + NUMBERS
+    + " SELECT i, 'w', 'mail', 'send', 0, 'completed', 1, 0, 0 FROM n"
 )
 PLACES = (
     "INSERT INTO dibs_scheduled (due, job_id) "
@@ -105,11 +128,21 @@ PLACES = (
     "FROM dibs_jobs WHERE kind IN ('later', 'due')",
     "INSERT INTO dibs_queues (name, declared, updated_at) "
     f"VALUES ('aged', '{policy_to_json(QueuePolicy(aging=Aging(after=600, every=60)))}', 0)",
+    # Whatever else its policy says, the order is strict, and so its lines are read.
+    "INSERT INTO dibs_queues (name, declared, updated_at) "
+    f"VALUES ('web', '{policy_to_json(QueuePolicy(timeout=60, retention=Retention(dead=60)))}', 0)",
 )
-FAR = 4_000_000_000_000_000
-"""A moment in the year 2096, in microseconds."""
-BEHIND = 400
-"""A moment at which so many jobs of queue web had been enqueued."""
+SCHEDULES = (
+    "INSERT INTO dibs_schedules (name, configured, next_at, created_at, updated_at) "
+    + NUMBERS
+    + " SELECT 'schedule ' || i, '{{}}', CASE WHEN i <= {due} THEN i ELSE {far} + i END, 0, 0 "
+    "FROM n"
+)
+TICKS = (
+    "INSERT INTO dibs_ticks (schedule, tick, manual, outcome, job_id, passed, fired_at) "
+    + NUMBERS
+    + " SELECT 'schedule ' || (i / {each}), i, 0, 'enqueued', i, 0, i FROM n"
+)
 
 
 def empty(admin: psycopg.Connection[tuple[str, ...]]) -> None:
@@ -135,12 +168,11 @@ def fill(execute: Callable[[str], object], sizes: Sizes) -> None:
     ):
         execute(JOBS.format(kind=kind, queue=queue, priority=priority, at=at, count=count))
     execute(FINISHED.format(count=sizes.finished))
+    execute(COUNTED.format(count=sizes.blocked))
+    execute(SCHEDULES.format(count=COUNT + sizes.schedules, due=COUNT, far=FAR))
+    execute(TICKS.format(count=10 * sizes.schedules, each=COUNT))
     for place in PLACES:
         execute(place)
-
-
-def first(operation: Operation[object]) -> Statement:
-    return next(operation.steps())
 
 
 def statements(store: Store) -> dict[str, Statement]:
@@ -159,7 +191,7 @@ def statements(store: Store) -> dict[str, Statement]:
     store.run(job_claim("w", Serving(("rare",)), ["send"], Demand(1)))
     boom = Failed("ValueError", "boom", "")
     waiting = {"ready": ready[200].id, "scheduled": later[200].id, "blocked": blocked.id}
-    stale = _second(job_rescue(3))
+    stale = _second(job_rescue(3, FAR))
     over = [f"due {n}" for n in range(1, COUNT + 1)]
     table = [
         (job.id, *row_of(NewJob("send", "{}", "web", 2))) for job in (*ready[:50], *later[:50])
@@ -178,6 +210,10 @@ def statements(store: Store) -> dict[str, Statement]:
         "job_claim": taking(store, job_claim("w", serving, both, Demand(COUNT))),
         "job_claim, lines": taking(store, job_claim("w", shared, both, Demand(COUNT))),
         "job_claim, other kinds": taking(store, job_claim("w", web, ["send"], Demand(COUNT))),
+        "job_set_aside": Statement(
+            "job_set_aside",
+            {"kinds": ["send"], "lines": Rows(Mark._fields, [("web", 3, 0, 0)]), "count": COUNT},
+        ),
         "job_admit": first(job_claim("w", serving, ["alien", "none"], Demand(COUNT), admit=True)),
         "job_finish": first(job_settle([Finish(c, State.COMPLETED) for c in claims[:COUNT]])),
         "job_requeue": first(
@@ -215,38 +251,41 @@ def statements(store: Store) -> dict[str, Statement]:
             f"job_reprioritize, {place}": Statement("job_reprioritize", {"id": id_, "priority": 7})
             for place, id_ in waiting.items()
         },
+        **{
+            f"job_reschedule, {place}": Statement(
+                "job_reschedule", {"id": id_, "scheduled_at": None, "delay": delay}
+            )
+            for (place, id_), delay in zip(waiting.items(), (FAR, 0, 0), strict=True)
+        },
         "jobs_load": Statement("jobs_load", {"ids": [job.id for job in ready[:COUNT]]}),
         "job_cancel, ready": Statement("job_cancel", {"id": ready[200].id, "reason": None}),
         "job_cancel, scheduled": Statement("job_cancel", {"id": later[200].id, "reason": None}),
         "job_cancel, blocked": Statement("job_cancel", {"id": blocked.id, "reason": None}),
         **dead_letters(store),
+        **pruning(store),
+        **schedules(),
         "job_call_off": Statement("job_call_off", {"id": claims[0].job_id, "reason": "late"}),
         "jobs_ahead": Statement(
             "jobs_ahead",
             {"queue": "web", "bounds": Rows(Spot._fields, [(2, FAR, 0), (1, 9, 0)]), "most": COUNT},
         ),
-        "queue_moved": Statement("queue_moved", {"queue": "mail", "since": 0}),
+        "queue_moved": Statement("queue_moved", {"queue": "mail", "since": LATELY}),
         "workers_busy": Statement("workers_busy", {}),
         "watch_probe": first(watch_probe(Serving(("mail", "web")))),
         "watch_probe, nothing": first(watch_probe(Serving(("empty",)))),
     }
 
 
-def dead_letters(store: Store) -> dict[str, Statement]:
-    """Return the statements for dead letters; those that change some are for the oldest ones."""
-    find = first(dead_find(DeadFilter(), BEGIN, FAR))
-    find = Statement("dead_find", {**find.params, "count": COUNT})
-    ids = [row[1] for row in store.run(Operation("look", lambda: _rows_of(find)))]
+def schedules() -> dict[str, Statement]:
+    """Return the statements of a firing; of those that are due, the first has ticks."""
+    moved = {"next_at": FAR, "last_at": 1, "due": 1, "spec": "{}"}
     return {
-        "dead_page": first(dead_list(DeadFilter(), COUNT)),
-        "dead_find": find,
-        "dead_notes": Statement("dead_notes", {"ids": ids}),
-        "dead_review": first(dead_review(ids, FAR, reviewed=True, author=None, note="seen")),
-        "dead_replay": first(dead_replay(ids, FAR, gap=1)),
-        "dead_holders": Statement("dead_holders", {"ids": ids, "until": FAR}),
-        "dead_purge": first(dead_purge(ids, FAR)),
-        "traces_find": Statement("traces_find", {"after": 0, "count": COUNT}),
-        "key_over": Statement("key_over", {}),
+        "schedule_next": first(schedule_due(COUNT)),
+        "schedule_due": Statement("schedule_due", {"count": COUNT, "until": COUNT}),
+        "schedule_take": Statement("schedule_take", {"name": "schedule 1", **moved}),
+        "tick_jobs": Statement("tick_jobs", {"name": "schedule 1"}),
+        "tick_manual": Statement("tick_manual", {"name": "schedule 1"}),
+        "tick_prune": Statement("tick_prune", {"name": "schedule 1", "kept": COUNT // 2}),
     }
 
 
@@ -273,12 +312,7 @@ def taking(store: Store, claim: Operation[object]) -> Statement:
     """Return the statement that follows on what is at the front now."""
     steps = claim.steps()
     look = next(steps)
-    rows = store.run(Operation("look", lambda: _rows_of(look)))
-    return steps.send(rows)
-
-
-def _rows_of(statement: Statement) -> Steps[list[Row]]:
-    return (yield statement)
+    return steps.send(rows_of(store, look))
 
 
 def _second(operation: Operation[object]) -> Statement:

@@ -18,7 +18,8 @@ from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import Found, job_claim
 from dibs.store.postgres_driver import open_pool
 from dibs.store.statement import Operation
-from tests.plans.backlog import COUNT, JOBS, PLACES, empty, first, taking
+from tests.plans.backlog import JOBS, PLACES, empty, taking
+from tests.plans.ended import COUNT, first
 from tests.plans.explain import Prepared, buffers
 
 READY = 20_000

@@ -28,14 +28,17 @@ LINES = backlog.LINES | {"queue_lines, marks": (1, 2 * COUNT)}
 CLAIMS = {"job_claim": 1, "job_claim, lines": 2, "job_claim, other kinds": 1}
 """From how many lines jobs are taken."""
 WORKERS = (
-    "job_enqueue", *LINES, *CLAIMS, "job_admit", "job_finish",
+    "job_enqueue", *LINES, *CLAIMS, "job_set_aside", "job_admit", "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
     "job_attempts",
-    "dead_find", "dead_purge", "traces_find", "key_over",
+    "dead_find", "dead_purge", "history_oldest", "history_beyond", "history_find", "history_drop",
+    "dead_crowd", "counters_sum", "traces_find", "prune_over",
+    "schedule_next", "schedule_due", "schedule_take", "tick_jobs", "tick_manual", "tick_prune",
 )  # fmt: skip
 PRODUCERS = (
     "job_enqueue", "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
+    "job_reschedule, ready", "job_reschedule, scheduled", "job_reschedule, blocked",
     "job_call_off", "jobs_ahead", "workers_busy",
     "key_take", "key_holders", "key_expire", "key_release", "key_assign", "job_replace",
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
@@ -47,7 +50,7 @@ CASES = [
 ]
 OF_RUNNING = ("job_stale", "job_held", "workers_busy")
 """Statements that look at every job that runs."""
-SMALL = {"dibs_running", "dibs_workers", "dibs_queues"}
+SMALL = {"dibs_running", "dibs_workers", "dibs_queues", "dibs_pauses"}
 """Tables that are bounded by the queues and by what the workers can run, not by the backlog."""
 
 Plans = dict[tuple[Role, str, str], dict[str, Any]]
@@ -111,10 +114,11 @@ class TestEveryStatement:
             assert scan.rows <= most + 1, scan  # per loop it is an average, rounded
 
     def test_touches_few_pages_for_each(self, plans: Plans, role: Role, mode: str, label: str):
-        # A job that is replaced leaves its place, and enters one anew.
-        many = {"job_promote": PROMOTED, "job_replace": 2 * COUNT}
+        # A job that is replaced leaves its place, and enters one anew; one that is set aside is
+        # looked up first.
+        many = {"job_promote": PROMOTED, "job_replace": 2 * COUNT, "job_set_aside": 2 * COUNT}
         many |= dict.fromkeys(OF_RUNNING, RUNNING)
-        one = ("job_cancel", "job_reprioritize", "job_due", "job_attempts")
+        one = ("job_cancel", "job_reprioritize", "job_reschedule", "job_due", "job_attempts")
         rows = 1 if label.startswith(one) else many.get(label, COUNT)
         most = 50 + 15 * rows
         if label in LINES:  # to find a line costs more than to read its heads

@@ -26,27 +26,36 @@ SCRIPT = make_script(lambda: NOW)
 LINES = backlog.LINES | {"queue_lines, marks": backlog.LINES["queue_lines"]}
 """Marks make no difference: what was claimed is not in the index."""
 LABELS = (
-    "job_enqueue", *LINES, "job_claim", "job_claim, lines", "job_claim, other kinds", "job_admit",
+    "job_enqueue", *LINES, "job_claim", "job_claim, lines", "job_claim, other kinds",
+    "job_set_aside", "job_admit",
     "job_finish",
     "job_requeue", "job_bury", "job_promote", "job_due", "job_stale", "job_held", "job_called_off",
     "job_call_off", "job_attempts",
     "jobs_load", "job_cancel, ready", "job_cancel, scheduled", "job_cancel, blocked",
     "job_reprioritize, ready", "job_reprioritize, scheduled", "job_reprioritize, blocked",
+    "job_reschedule, ready", "job_reschedule, scheduled", "job_reschedule, blocked",
     "key_take", "key_holders", "key_expire", "key_release", "key_assign",
     "job_replace", "jobs_ahead", "queue_moved", "workers_busy", "watch_probe",
     "watch_probe, nothing",
     "dead_page", "dead_find", "dead_notes", "dead_review", "dead_replay", "dead_holders",
-    "dead_purge", "traces_find", "key_over",
+    "dead_purge", "history_oldest", "history_beyond", "history_find", "history_drop", "dead_crowd",
+    "counters_sum", "traces_find", "prune_over",
+    "schedule_next", "schedule_due", "schedule_take", "tick_jobs", "tick_manual", "tick_prune",
 )  # fmt: skip
 SCANS = re.compile(r"^SCAN (?:TABLE )?(\S+)(?: AS (\S+))?")
 FLAT = 1.5
 WHOLE = {
-    **dict.fromkeys(("job_stale", "job_held", "workers_busy"), ("r",)),
+    **dict.fromkeys(("job_held", "workers_busy"), ("r",)),
+    "job_stale": ("r", "dibs_workers"),
     **dict.fromkeys(LINES, ("line", "h")),
     "jobs_ahead": ("ahead",),
     "traces_find": ("effect", "note", "t"),
+    "history_oldest": ("line", "ended"),
+    "counters_sum": ("old",),
+    "dead_crowd": ("d",),
 }
-"""What may be read whole: all that runs, and what the statement has already picked."""
+"""What may be read whole: all that runs, all workers, what the statement has already picked, and
+dead letters in their order, as far as the statement's LIMIT lets it."""
 
 
 class Database:

@@ -44,6 +44,7 @@ class TestLooking:
         assert [line.split()[0] for line in behind[2:]] == [str(first)]
         assert shop.shop("dead", "count").out == "2\n"
         assert shop.shop("dead", "count", "--error", "TIMEOUT", "--unreviewed").out == "1\n"
+        assert shop.shop("dead", "count", "--reason", "upstream_failed").out == "0\n"
         assert shop.shop("dead", "count", "--died-before", "2020-01-01T00:00:00Z").out == "0\n"
 
     def test_one_with_all_that_is_known(self, shop: Folder, bury: Bury):

@@ -26,7 +26,7 @@ def words(line: str) -> str:
 class TestQueues:
     def test_for_people(self, folder: Folder):
         said = folder.shop("queues", "list")
-        assert said.out == "every queue is strict: no policy was declared or configured\n"
+        assert said.out == "every queue is strict, and none is paused\n"
         said = folder.shop(
             *CONFIGURE, "--after", 600, "--every", 0.5, "--step", 2, "--ceiling", "high",
             "--weight", "10=3", "--weight", "LOW=1",
@@ -41,7 +41,10 @@ class TestQueues:
         found = shop.shop(*CONFIGURE, "--aging", "--json").document
         assert app.queues.get("mail").policy == QueuePolicy(Aging())
         aging = {"after": 600.0, "every": 60.0, "step": 1, "ceiling": 20}
-        rest = {"weights": {}, "timeout": None, "retention": None, "unreadable": None}
+        rest = {
+            "weights": {}, "timeout": None, "retention": None, "concurrency": None, "fair": None,
+            "unreadable": None,
+        }  # fmt: skip
         assert found["policy"] == found["configured"] == {"aging": aging, **rest}
         assert (found["name"], found["declared"]) == ("mail", None)
         assert shop.shop("queues", "list", "--json").document == [found]
@@ -65,7 +68,8 @@ class TestQueues:
     [
         (
             [*CONFIGURE],
-            "which policy? give --strict, or --aging, --weight, --timeout, --keep-dead or several",
+            "which policy? give --strict, or --aging, --weight, --timeout, --concurrency, "
+            "--fair-by, one of --keep-… and --max-…, or several",
         ),
         ([*CONFIGURE, "--strict", "--aging"], "--strict means neither aging nor weights"),
         ([*CONFIGURE, "--strict", "--weight", "10=1"], "--strict means neither aging nor weights"),

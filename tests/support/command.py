@@ -166,6 +166,14 @@ class Folder:
             err.seek(0)
             return Ended(code, out.read(), err.read())
 
+    def python(self, *arguments: str) -> Ended:
+        """Run a program of one's own to its end."""
+        ended = subprocess.run(
+            [sys.executable, *arguments], cwd=self.path, env=self._env({}),
+            capture_output=True, text=True, timeout=WITHIN, check=False,
+        )  # fmt: skip
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
     def shop(self, *arguments: object, **options: Any) -> Ended:
         """Run a command of the shop to its end."""
         return self.run("--app", "shop:app", *arguments, **options)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dibs import Backoff, Dibs, JobContext, Retry
+from dibs import Backoff, Dibs, JobContext, Limit, Retry
 from dibs.store import Role, postgres_driver
 from dibs.telemetry import configure_logging
 from dibs.worker import watchdog
@@ -27,6 +27,8 @@ OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
 FOLDER = Path(OPTIONS.get("folder", "."))
 
 SOON = Retry(3, Backoff.exponential(base=0.02, max=0.1))
+
+PER_CUSTOMER = Limit(name="customer", concurrency=2, key="{customer}")
 
 app = Dibs(OPTIONS.get("url", "sqlite:///never-opened.db"), **OPTIONS.get("app", {}))
 
@@ -131,6 +133,20 @@ def flaky_in_child(ctx: JobContext, tag: str, seconds: float = 0, failures: int 
     worker = record_in_child.function(ctx, seconds)
     _may_fail(ctx, failures)
     return worker
+
+
+@app.job(limits=[PER_CUSTOMER], retry=SOON)
+async def visit(ctx: JobContext, customer: int, seconds: float = 0, failures: int = 0) -> str:
+    """Work for `seconds`, two at a time for each customer; fail `failures` times."""
+    worker = await record_slowly.function(ctx, seconds)
+    _may_fail(ctx, failures)
+    return worker
+
+
+@app.job(limits=[PER_CUSTOMER])
+def call(ctx: JobContext, customer: int, seconds: float = 0) -> str:
+    """Count together with visits."""
+    return record_in_thread.function(ctx, seconds)
 
 
 @app.job

@@ -7,17 +7,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dibs import Dibs, State
-from dibs.model.job import DeadReason
+from dibs.model.job import DeadReason, NewJob
 from dibs.model.lifecycle import Bury, Claim, Failed, Finish
 from dibs.model.lines import Demand, Serving
+from dibs.model.schedule import ScheduleSpec
+from dibs.model.ticks import Missed, Overlap
+from dibs.model.timing import Timing
 from dibs.store.ops.claim import job_claim
+from dibs.store.ops.declarations import schedule_declare
+from dibs.store.ops.schedules import schedule_create, schedule_pause, schedule_update
 from dibs.store.ops.settle import job_settle
+from dibs.store.ops.ticks import schedule_run
 from dibs.store.ops.workers import worker_beat
 from tests.support.database import query, querying
 
 SERVING = Serving(("default",))
 BOOM = Failed("ValueError", "boom", "traceback")
 LEASE = 30_000_000
+SPEC = ScheduleSpec(Timing(every=30), NewJob("mail", "{}"), missed=Missed.all(9))
+BUSY = ScheduleSpec(Timing(every=30), NewJob("mail", "{}"), overlap=Overlap.CANCEL_PREVIOUS)
 NOBODY = 99
 """The id of a job that is gone."""
 
@@ -36,6 +44,8 @@ class World:
     due: list[int] = field(default_factory=list)
     """Scheduled, and to be promoted."""
     dead: list[int] = field(default_factory=list)
+    ended: int = 0
+    """A job that is completed."""
 
     def __post_init__(self) -> None:
         self.app = Dibs(self.url, clock=lambda: self.now)
@@ -56,7 +66,7 @@ class World:
                 ]
             )
         )
-        self.dead = [second.job_id]
+        self.dead, self.ended = [second.job_id], first.job_id
         self._enqueue(strange, 2)
         self._claim("w", 2)  # blocks them
         key = {"idempotency_key": "over before long", "idempotency_period": 10}
@@ -65,11 +75,26 @@ class World:
         self.app.enqueue_many([mail.using(delay=3600).request()])
         for priority in (20, 5, 0):
             self.ready += self._enqueue(mail, 2, priority=priority)
+        self._schedule()
         insert = "INSERT INTO dibs_notes (job_id, written_at, note) VALUES"
         query(self.url, f"{insert} ({NOBODY}, 0, 'seen')")
-        self.now += timedelta(seconds=60)
-        self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
+        long_ago = "(1, 'w', 'default', 'mail', 0, 'completed', 1, 0, 0)"
+        query(self.url, f"INSERT INTO dibs_counters VALUES {long_ago}")
+        for _ in range(4):
+            self.now += timedelta(seconds=15)
+            self._run(worker_beat("w", SERVING, ["mail"], 10, {}, LEASE))
         self.now += timedelta(seconds=1)
+
+    def _schedule(self) -> None:
+        """Have schedules that tick, one that is paused, and one that was edited."""
+        self._run(schedule_create("hourly", SPEC))
+        self._run(schedule_create("busy", BUSY))
+        self._run(schedule_run("busy"))
+        self._run(schedule_create("paused", SPEC))
+        self._run(schedule_pause("paused", "why", "me"))
+        self._run(schedule_declare({"edited": SPEC}, ["mail"]))
+        self._run(schedule_update("edited", lambda _: BUSY))
+        self._run(schedule_pause("edited", None, None))
 
     def tables(self) -> dict[str, list[Any]]:
         """Return every row of every table."""

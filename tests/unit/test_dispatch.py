@@ -46,7 +46,7 @@ class Bench:
 
         self.ends = Ends()
         self.pokes = 0
-        self.dispatcher = Dispatcher("w", app.handlers, slots, 3, self.ends)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(app.handlers, slots, 3, self.ends)  # type: ignore[arg-type]
         self.dispatcher.on_room = self.poked
 
     def poked(self) -> None:
@@ -54,9 +54,8 @@ class Bench:
 
     def claimed(self, n: int, priority: int, crashes: int = 0) -> Claimed:
         args = f'{{"n": {n}}}'
-        return Claimed(
-            n, "hold", "mail", priority, args, 1, 1, 5, crashes, 0, 0, 0, None, None, priority
-        )
+        row = (n, "hold", "mail", priority, args, 1, 1, 5, crashes, 0, 0, 0, None, None, None, 0)
+        return Claimed(*row, rank=priority, worker="w")
 
     async def add(self, *jobs: Claimed) -> None:
         self.dispatcher.add(list(jobs))

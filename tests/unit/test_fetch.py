@@ -31,7 +31,18 @@ class Empty:
         if operation.name == "job_held":
             return []
         self.looks += 1
-        return Found([], 0, self.turns, {}, 0)
+        return Found([], [], frozenset(), False, 0, self.turns, {}, 0)
+
+
+class NoTurns:
+    """Stands in for the turns under limits, of which there are none."""
+
+    async def look(self) -> float:
+        return 1.0
+
+    async def tend(self) -> None: ...
+
+    async def fill(self, demand: int) -> None: ...
 
 
 class Bench:
@@ -41,10 +52,13 @@ class Bench:
         self.now = 100.0
         asyncio.get_running_loop().time = lambda: self.now  # type: ignore[method-assign]
         handlers = Dibs("sqlite:///never-opened.db").handlers
-        slots = Dispatcher("w", handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
+        slots = Dispatcher(handlers, Slots(10, {}), 3, object())  # type: ignore[arg-type]
         self.store = Empty()
         serving = Serving(("mail",), lowest=10)
-        self.fetcher = Fetcher(self.store, "w", serving, [], slots, set, lambda: True, poll=30)  # type: ignore[arg-type]
+        turns = NoTurns()
+        self.fetcher = Fetcher(
+            self.store, "w", serving, [], slots, set, turns, lambda: True, poll=30,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     async def nudged(self, times: int) -> int:
         """Nudge so often, each time with a chance to look; return how many looks came of it."""

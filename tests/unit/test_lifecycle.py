@@ -50,7 +50,8 @@ outcomes = st.one_of(
 @st.composite
 def claims(draw: st.DrawFn) -> Claim:
     most = draw(st.integers(1, 20))
-    return Claim(draw(st.integers(1)), draw(st.integers(1)), draw(st.integers(1, most)), most)
+    number = st.integers(1)
+    return Claim(draw(number), draw(number), "w", draw(st.integers(1, most)), most)
 
 
 def after(claim: Claim, outcome: Outcome) -> Settlement:
@@ -58,7 +59,7 @@ def after(claim: Claim, outcome: Outcome) -> Settlement:
 
 
 def claimed(attempt: int = 1, max_attempts: int = 5) -> Claim:
-    return Claim(7, 3, attempt, max_attempts)
+    return Claim(7, 3, "w", attempt, max_attempts)
 
 
 def step_of(settlement: Settlement) -> tuple[str, State]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.machinery import ModuleSpec
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,12 +27,41 @@ def gives_up(retry: Retry, error: BaseException) -> bool:
     return retry.gives_up(error_names(error))
 
 
-def test_the_program_is_the_same_module_in_a_child_process():
-    """Where multiprocessing gives it another name."""
-    there = type("DeclinedError", (Exception,), {"__module__": "__mp_main__"})
-    here = type("DeclinedError", (Exception,), {"__module__": "__main__"})
-    assert gives_up(Retry(give_up_on=[here]), there())
-    assert not gives_up(Retry(retry_on=[here]), there())
+def declined(module: str) -> type[Exception]:
+    return type("DeclinedError", (Exception,), {"__module__": module})
+
+
+@pytest.mark.parametrize(
+    ("file", "spec", "name"),
+    [
+        ("/srv/shop.py", None, "shop"),  # python /srv/shop.py
+        ("/srv/mail/cli.py", ModuleSpec("mail.cli", None), "mail.cli"),  # python -m mail.cli
+        ("/srv/mail/__main__.py", ModuleSpec("mail.__main__", None), "mail.__main__"),
+        ("/srv/clean-up.py", None, "__main__"),  # which nobody can import
+        (None, None, "__main__"),  # a shell
+    ],
+)
+def test_the_program_itself_is_the_module_that_others_import(
+    monkeypatch: pytest.MonkeyPatch, file: str | None, spec: ModuleSpec | None, name: str
+):
+    """Also in a child process, where multiprocessing gives it another name."""
+    program = SimpleNamespace(__file__=file, __spec__=spec)
+    monkeypatch.setitem(sys.modules, "__main__", program)
+    names = ("__main__", "__mp_main__", name)
+    for rule in (*map(declined, names), *(f"{one}.DeclinedError" for one in names)):
+        stored = retry_from_json(retry_to_json(Retry(give_up_on=[rule])))
+        for rules in (Retry(give_up_on=[rule]), stored):
+            assert all(gives_up(rules, declined(one)()) for one in names)
+            assert not gives_up(rules, declined("shop2")())
+            assert not gives_up(rules, ValueError())
+
+
+def test_a_class_inside_a_function_can_be_stored():
+    class LocalError(Exception): ...
+
+    stored = retry_from_json(retry_to_json(Retry(give_up_on=[LocalError])))
+    assert stored is not None
+    assert gives_up(stored, LocalError())
 
 
 class TestRules:

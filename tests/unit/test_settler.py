@@ -12,7 +12,7 @@ from dibs import Dibs
 from dibs.model.lifecycle import Returned, Settlement
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed
-from dibs.store.ops.settle import Unmoved
+from dibs.store.ops.settle import Settled, Unmoved
 from dibs.store.statement import Operation
 from dibs.worker.settle import Settler
 
@@ -32,7 +32,7 @@ class OneClaim:
         settlements: list[Settlement] = operation.steps.args[0]  # type: ignore[attr-defined]
         claims = [(end.claim.job_id, end.claim.number) for end in settlements]
         self.batches.append(claims)
-        return {job for job, number in claims if number == VALID}
+        return Settled({job for job, number in claims if number == VALID}, set())
 
 
 def test_two_ends_of_one_job_go_out_apart(caplog: pytest.LogCaptureFixture):
@@ -59,6 +59,5 @@ def test_two_ends_of_one_job_go_out_apart(caplog: pytest.LogCaptureFixture):
 
 
 def claimed(job_id: int, number: int) -> Claimed:
-    return Claimed(
-        job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None, rank=0
-    )
+    row = (job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None, None, 0)
+    return Claimed(*row, rank=0, worker="w")

@@ -25,6 +25,7 @@ FRONT = {
     "highest": PRIORITY_MAX,
     "count": BATCH,
     "enough": BATCH,
+    "paused": 0,
     "kind": None,
 }
 """How much of the lines a worker reads that takes any priority."""

@@ -62,6 +62,8 @@ class RawPostgres:
                     "jobs_delay": _array("0", len(chunk)),
                     "jobs_timeout": _array("NULL", len(chunk)),
                     "jobs_retry": _array("NULL", len(chunk)),
+                    "jobs_limits": _array("NULL", len(chunk)),
+                    "jobs_turn": _array("NULL", len(chunk)),
                 }
                 self._execute(self._texts["job_enqueue"], params).fetchall()
 
@@ -80,6 +82,7 @@ class RawPostgres:
             "lines_job_id": f"{{{heads[0][1]}}}",
             "lines_take": f"{{{len(heads)}}}",
             "kinds": [KIND],
+            "counted": [],
             "worker": WORKER,
         }
         jobs: list[Any] = self._execute(self._texts["job_claim"], params).fetchall()
@@ -97,6 +100,7 @@ class RawPostgres:
         """Complete a batch."""
         nothing = _array("NULL", len(jobs))
         ends = {
+            "worker": WORKER,
             "rows_job_id": "{" + ",".join([str(job[ID]) for job in jobs]) + "}",
             "rows_claim": "{" + ",".join([str(job[CLAIM]) for job in jobs]) + "}",
             "rows_state": ["completed"] * len(jobs),

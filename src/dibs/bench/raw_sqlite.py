@@ -46,7 +46,8 @@ class RawSqlite:
         self._execute("BEGIN IMMEDIATE")
         for start in range(0, len(args), CHUNK):
             rows = [
-                [KIND, QUEUE, 0, one, 5, None, 0, None, None] for one in args[start : start + CHUNK]
+                [KIND, QUEUE, 0, one, 5, None, 0, None, None, None, None]
+                for one in args[start : start + CHUNK]
             ]
             self._steps(self._texts["job_enqueue"], {"jobs": json.dumps(rows), "now": _now()})
         self._execute("COMMIT")
@@ -58,7 +59,8 @@ class RawSqlite:
         jobs = []
         if lines:
             ids = json.dumps([head[1] for head in json.loads(lines[0][2])])
-            params = {"ids": ids, "kinds": self._kinds, "worker": WORKER, "now": _now()}
+            known = {"kinds": self._kinds, "counted": "[]"}
+            params = {"ids": ids, **known, "worker": WORKER, "now": _now()}
             jobs = self._steps(self._texts["job_claim"], params)
         self._execute("COMMIT")
         return jobs
@@ -67,7 +69,7 @@ class RawSqlite:
         """Complete a batch."""
         ends = json.dumps([(job[ID], job[CLAIM], "completed", None, None) for job in jobs])
         self._execute("BEGIN IMMEDIATE")
-        params = {"rows": ends, "asked": 0, "counted": 1, "now": _now()}
+        params = {"worker": WORKER, "rows": ends, "asked": 0, "counted": 1, "now": _now()}
         self._steps(self._texts["job_finish"], params)
         self._execute("COMMIT")
 

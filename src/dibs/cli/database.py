@@ -34,7 +34,7 @@ def stats(target: Target, as_json: bool) -> None:
 def _show(found: Stats) -> None:
     whole = GroupStats("all", found.states, found.failed_attempts)
     for what, groups in (("queue", [*found.queues, whole]), ("kind", found.kinds)):
-        print_table((what, *State, "failed attempts"), map(_row, groups))
+        print_table((what, *State, "failed attempts", "paused"), map(_row, groups))
     if found.lines:
         print_table(
             ("queue", "priority", "ready", "oldest waits"),
@@ -75,7 +75,8 @@ def _worker(one: WorkerRecord) -> tuple[object, ...]:
 
 
 def _row(group: GroupStats) -> tuple[object, ...]:
-    return (group.name, *(group.states[state] for state in State), group.failed_attempts)
+    counts = (group.states[state] for state in State)
+    return (group.name, *counts, group.failed_attempts, group.paused)
 
 
 @click.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
 import click
@@ -62,7 +61,7 @@ def enqueue(
         overrides["unique"] = Unique(key=unique_key.replace("{", "{{").replace("}", "}}"))
     elif unique is not None:
         overrides["unique"] = Unique() if unique else None
-    with closing(target.load_app()) as app:
+    with target.handlers() as app:
         job = app.enqueue(kind, args, **overrides)
     if as_json:
         print_json(job)

@@ -1,12 +1,13 @@
-"""`dibs jobs`: list, show, cancel and reprioritize."""
+"""`dibs jobs`: list, show, cancel, reprioritize and reschedule."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 import click
 
-from dibs.cli.failures import summary
+from dibs.cli.failures import Misuse, summary
 from dibs.cli.output import (
     as_text,
     json_option,
@@ -17,7 +18,7 @@ from dibs.cli.output import (
     tracked,
 )
 from dibs.cli.target import Target, app_option, url_option
-from dibs.cli.values import JOB_ID, WholeNumber, priority
+from dibs.cli.values import JOB_ID, Seconds, WholeNumber, moment, priority
 from dibs.client.jobs import LIST_LIMIT, Jobs
 from dibs.errors import DibsError, JobNotFoundError, JobStateError
 from dibs.insights import to_json
@@ -29,7 +30,7 @@ many_ids = click.argument("job_ids", metavar="ID...", type=JOB_ID, nargs=-1, req
 
 @click.group()
 def jobs() -> None:
-    """List, show, cancel and reprioritize jobs."""
+    """List, show, cancel, reprioritize and reschedule jobs."""
 
 
 @jobs.command("list")
@@ -163,6 +164,37 @@ def reprioritize(target: Target, job_ids: Sequence[int], priority: int, as_json:
         target, job_ids, "Reprioritizing", lambda desk, job_id: desk.reprioritize(job_id, priority)
     )
     _tell({"reprioritized": done}, refused, as_json)
+
+
+@jobs.command("reschedule")
+@app_option
+@url_option
+@many_ids
+@click.option("--delay", type=Seconds(), metavar="S", help="Seconds from now until they may start.")
+@click.option(
+    "--scheduled-at", type=moment, metavar="ISO",
+    help="From when they may start, for example 2030-01-31T08:00:00Z.",
+)  # fmt: skip
+@json_option
+@click.pass_obj
+def reschedule(
+    target: Target,
+    job_ids: Sequence[int],
+    delay: float | None,
+    scheduled_at: datetime | None,
+    as_json: bool,
+) -> None:
+    """Give jobs that have not started another time to start.
+
+    Each is changed by itself; if some cannot be, the others are.
+    """
+    if (delay is None) == (scheduled_at is None):
+        raise Misuse("when are they to start? give --delay or --scheduled-at")
+    done, refused = _change_each(
+        target, job_ids, "Rescheduling",
+        lambda desk, job_id: desk.reschedule(job_id, delay=delay, scheduled_at=scheduled_at),
+    )  # fmt: skip
+    _tell({"rescheduled": done}, refused, as_json)
 
 
 def _change_each(

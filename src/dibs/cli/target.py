@@ -50,6 +50,15 @@ class Target:
         """
         return load_app(self.app_name)
 
+    def handlers(self) -> AbstractContextManager[Dibs]:
+        """Open the app, for what needs its handlers.
+
+        Raises:
+            Misuse: it is not named, or not where its name says.
+            ConfigurationError: its module cannot be imported.
+        """
+        return closing(self.load_app())
+
     def database(self) -> AbstractContextManager[Dibs]:
         """Open the app, or an app without handlers where only a URL is known.
 
@@ -61,7 +70,7 @@ class Target:
         if self.url is not None:
             return closing(Dibs(self.url))
         if self.app or os.environ.get("DIBS_APP"):
-            return closing(self.load_app())
+            return self.handlers()
         if os.environ.get("DIBS_URL"):
             return closing(Dibs())
         raise Misuse(

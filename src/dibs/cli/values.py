@@ -15,6 +15,7 @@ from dibs.cli.failures import Unusable
 from dibs.errors import DibsError
 from dibs.model.job import Priority, check_priority
 from dibs.model.sizes import size
+from dibs.model.ticks import Missed
 from dibs.model.times import to_micros
 
 
@@ -54,14 +55,20 @@ class Seconds(click.FloatRange):
 
 
 NEVER = "never"
+FOR_EVER = "ever"
 
 
-class SecondsOrNever(Seconds):
-    """A length of time in seconds, or the word never."""
+class SecondsOr(Seconds):
+    """A length of time in seconds, or a word."""
+
+    def __init__(self, word: str, at_least: float = 0) -> None:
+        """Accept `word`, and finite numbers from `at_least`."""
+        super().__init__(at_least)
+        self._word = word
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return it as a float, or the word as it is."""
-        return value if value == NEVER else super().convert(value, param, ctx)
+        return value if value == self._word else super().convert(value, param, ctx)
 
 
 DIGITS = 18
@@ -177,6 +184,18 @@ def moment(value: str) -> datetime:
     except DibsError as error:
         raise click.BadParameter(str(error)) from error
     return found
+
+
+def missed(value: str) -> Missed:
+    """Return a policy for missed ticks, written as skip, once or all=N.
+
+    Raises:
+        BadParameter: something else.
+    """
+    try:
+        return Missed.read(value)
+    except DibsError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def json_object(value: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dibs.cli.target import Target, app_option
 from dibs.cli.values import (
     NEVER,
     Seconds,
-    SecondsOrNever,
+    SecondsOr,
     WholeNumber,
     as_dict,
     as_pair,
@@ -69,7 +69,7 @@ def _default(option: str) -> Any:
     metavar="S", help="Seconds between two looks when no nudge comes.",
 )  # fmt: skip
 @click.option(
-    "--give-up-after", type=SecondsOrNever(), default=_default("give_up_after"),
+    "--give-up-after", type=SecondsOr(NEVER), default=_default("give_up_after"),
     show_default=True, metavar="S", help="Seconds without reaching the database after which it "
     "ends with exit code 1; or never.",
 )  # fmt: skip

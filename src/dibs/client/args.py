@@ -26,6 +26,7 @@ from typing_extensions import TypedDict
 
 from dibs.client.context import JobContext
 from dibs.errors import ConfigurationError, InvalidArgsError
+from dibs.model.limits import Limit
 
 SHOWN_ERRORS = 3
 PLAIN_SIZE = 4_000
@@ -56,6 +57,8 @@ class ArgsSchema:
         self._kind = kind
         self._signature = inspect.signature(handler)
         self.context_parameter: str | None = None
+        self.limits: dict[str, list[Limit]] = {}
+        """The limits that stand in annotations, by arg."""
         fields: dict[str, Any] = {}
         extra: Any = None
         hints = _hints(handler, kind)
@@ -71,6 +74,8 @@ class ArgsSchema:
                     "use parameters that can be passed by name"
                 )
             else:
+                if limits := [hint for hint in get_args(annotation) if isinstance(hint, Limit)]:
+                    self.limits[name] = limits
                 required = parameter.default is parameter.empty
                 fields[name] = Required[annotation] if required else NotRequired[annotation]
         schema = _schema(kind, fields, extra)

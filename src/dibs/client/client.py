@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from dibs.client.dead import Dead
 from dibs.client.enqueueing import checked, enqueue_many, enqueue_one
 from dibs.client.faces import async_face, sync_face
 from dibs.client.handler import Enqueuer, Executor, Handler
 from dibs.client.jobs import Jobs
+from dibs.client.kinds import Kinds
+from dibs.client.limits import Limits, as_limits
 from dibs.client.options import Options, Overrides
 from dibs.client.queues import Queues
+from dibs.client.schedules import Schedules
+from dibs.client.scheduling import Scheduling
 from dibs.client.settings import Settings
 from dibs.errors import ConfigurationError, InvalidArgsError, UnknownKindError
 from dibs.insights import Stats, stats_read
 from dibs.model.job import Job, NewJob, Priority, check_name
+from dibs.model.limits import Limit
 from dibs.model.retry import Retry
 from dibs.model.times import Duration, to_micros
 from dibs.model.unique import Unique
@@ -29,7 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Client:
+class Client(Scheduling):
     """Handlers, jobs and figures of one database; `dibs.Dibs` adds the workers."""
 
     def __init__(self, url: str | None, settings: Settings, clock: Callable[[], datetime] | None):
@@ -42,6 +48,9 @@ class Client:
         self.jobs = Jobs(self)
         self.dead = Dead(self)
         self.queues = Queues(self)
+        self.kinds = Kinds(self)
+        self.schedules = Schedules(self)
+        self.limits = Limits(self)
 
     @property
     def _runner(self) -> Runner:
@@ -69,6 +78,8 @@ class Client:
         unique: Unique | None = None,
         debounce: Duration | None = None,
         throttle: Duration | None = None,
+        limits: Sequence[Limit] = (),
+        cost: int = 1,
         executor: Executor | None = None,
     ) -> Callable[[Callable[P, R]], Handler[P, R]]: ...
 
@@ -85,6 +96,8 @@ class Client:
         unique: Unique | None = None,
         debounce: Duration | None = None,
         throttle: Duration | None = None,
+        limits: Sequence[Limit] = (),
+        cost: int = 1,
         executor: Executor | None = None,
     ) -> Any:
         """Declare a function as the handler of a kind of job.
@@ -107,6 +120,10 @@ class Client:
                 Default off.
             throttle: seconds or timedelta in which there is at most one job of the same args, or
                 the key that `unique` names; further calls store nothing. Default off.
+            limits: how many of its jobs run at once, or start in a time; a `Limit` may also stand
+                in the annotation of an arg, `Annotated[int, Limit(concurrency=2)]`, and counts
+                for each of its values then. Default none.
+            cost: how much of each rate a job takes. Default 1.
             executor: "async", "thread" or "process". Default by the function: async functions
                 run on the event loop, others in threads.
 
@@ -119,20 +136,13 @@ class Client:
             >>> @app.job(queue="mail", priority=Priority.HIGH)
             ... def send_confirmation(order_id: int, email: str) -> None: ...
         """
-        said: Overrides = {"queue": queue, "priority": priority}
-        if max_attempts is not None:
-            said["max_attempts"] = max_attempts
-        if timeout is not None:
-            said["timeout"] = timeout
-        if retry is not None:
-            said["retry"] = retry
-        if unique is not None:
-            said["unique"] = unique
-        if debounce is not None:
-            said["debounce"] = debounce
-        if throttle is not None:
-            said["throttle"] = throttle
-        options = Options().with_(said)
+        perhaps = {
+            "max_attempts": max_attempts, "timeout": timeout, "retry": retry, "unique": unique,
+            "debounce": debounce, "throttle": throttle,
+        }  # fmt: skip
+        given = {option: value for option, value in perhaps.items() if value is not None}
+        said = cast("Overrides", {"queue": queue, "priority": priority, "cost": cost, **given})
+        options = replace(Options().with_(said), limits=as_limits(limits))
 
         def declare(function: Callable[..., Any]) -> Handler[..., Any]:
             if not inspect.isroutine(function):
@@ -146,10 +156,10 @@ class Client:
 
     def _register(self, handler: Handler[..., Any]) -> None:
         taken = self.handlers.get(handler.kind)
-        if taken is not None and _origin(taken) != _origin(handler):
+        if taken is not None and taken.origin != handler.origin:
             raise ConfigurationError(
-                f"kind {handler.kind!r} is registered twice: {_origin(taken)} and "
-                f"{_origin(handler)}; give one of them another kind"
+                f"kind {handler.kind!r} is registered twice: {taken.origin} and "
+                f"{handler.origin}; give one of them another kind"
             )
         self.handlers[handler.kind] = handler
 
@@ -285,11 +295,3 @@ def _micros(clock: Callable[[], datetime] | None) -> Clock | None:
     if clock is None:
         return None
     return lambda: to_micros(clock(), "clock")
-
-
-def _origin(handler: Handler[..., Any]) -> str:
-    """Return where a handler was written; a module that is loaded again says the same."""
-    function = handler.function
-    code = getattr(function, "__code__", None)
-    place = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
-    return f"{function.__module__}.{function.__qualname__} ({place})"

@@ -8,26 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dibs.client.effects import Effects, Once
+from dibs.client.rooms import Room
+from dibs.client.stopping import StopSignal
 from dibs.errors import ConfigurationError, StopRequestedError
 
 
 def _logger() -> logging.Logger:
     return logging.getLogger("dibs.job")
-
-
-class StopSignal:
-    """Told by the worker's loop, read by the handler's thread: one write, so no lock."""
-
-    __slots__ = ("reason",)
-
-    def __init__(self) -> None:
-        """Begin untold."""
-        self.reason: str | None = None
-
-    def tell(self, reason: str) -> None:
-        """Ask the attempt to stop; the first reason stays."""
-        if self.reason is None:
-            self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +119,32 @@ class JobContext:
         """Like `complete_in`, on any connection."""
         runner, completion = self._attempt().complete(connection, result)
         await runner.arun(completion)
+
+    def limit(self, name: str, *, key: Any = None, cost: int = 1) -> Room:
+        """Run a block under a limit: it waits for room, and gives a slot back when it ends.
+
+        Of a concurrency the block takes one slot; of a rate, as much as it costs, and gives nothing
+        back. Nobody else can have that room meanwhile, be it a job or a block. In async handlers:
+        `async with`. Blocks under several limits, one within the other, are best entered in the
+        same order everywhere, or two of them may wait for each other.
+
+        Args:
+            name: of a limit that `app.limits.declare`, a kind or `app.limits.configure` named.
+            key: counts separately for each value, as the key of a job's limit does. Default the
+                count without a key.
+            cost: how much of a rate it takes. Default 1.
+
+        Raises:
+            InvalidJobError: the cost is no positive integer, or more than the rate's burst.
+            ConfigurationError: this context was not made by a worker. From the block: nobody
+                declared the limit.
+            StopRequestedError: from the block in a thread: the attempt shall stop; let it out.
+
+        Example:
+            >>> async with ctx.limit("stripe", key=account):
+            ...     await charge(account, amount)
+        """
+        return self._attempt().limit(name, key, cost)
 
     def _attempt(self) -> Effects:
         if self._effects is None:

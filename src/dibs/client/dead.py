@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from dibs.client.dead_batches import (
@@ -30,8 +30,10 @@ from dibs.model.dead import (
     spread,
 )
 from dibs.model.job import Job
+from dibs.model.uses import Use
 from dibs.store.ops import dead
 from dibs.store.ops.dead import END, Changed
+from dibs.store.ops.dead_edited import Edit, dead_replay_edited
 from dibs.store.runner import Runner
 from dibs.store.statement import Operation
 
@@ -166,7 +168,7 @@ class Dead:
         Args:
             job_ids: one id, or several.
             args: other args by name, for one letter; checked as when it is enqueued. The unique
-                key that its kind declares follows them. Default those that it has.
+                key and the limits that its kind declares follow them. Default those that it has.
             per_minute: at most so many start in a minute; the others are scheduled, one after
                 the other. Default all at once.
 
@@ -227,13 +229,15 @@ class Dead:
         return (yield from all_that_match(chosen, replaying(base, gap), progress))
 
     def _edited(self, job_id: int, args: Mapping[str, Any]) -> Operation[Changed]:
-        def edit(job: Job) -> dead.Edit:
+        def edit(job: Job, uses: Sequence[Use]) -> Edit:
             handler = self._client.handler_of(job.kind)
-            new = self._client.new_job(handler, handler.schema.dump(args)).args
+            new = handler.schema.dump(args)
+            cost = max((use.cost for use in uses), default=handler.options.cost)
+            made = self._client.new_job(handler.using(cost=cost), new)
             was, key = (handler.key_of(job.queue, one) for one in (json.dumps(job.args), new))
-            return dead.Edit(new, was, key)
+            return Edit(made.args, was, key, made.limits)
 
-        return nudging(dead.dead_replay_edited(job_id, edit))
+        return nudging(dead_replay_edited(job_id, edit))
 
     # --- Purging ---------------------------------------------------------------------------
 

@@ -1,19 +1,23 @@
 """What a handler does in the transaction of its own effects: once for all attempts, or as its end.
 
-`JobContext.once` and `JobContext.complete_in` are the doors to it.
+`JobContext.once`, `JobContext.complete_in` and `JobContext.limit` are the doors to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from dibs.client.results import dump_result
+from dibs.client.rooms import Room
+from dibs.client.stopping import StopSignal
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import check_name
 from dibs.model.lifecycle import Claim
+from dibs.model.limits import Rule, check_number
+from dibs.model.uses import use_of
 from dibs.store.borrowed import in_transaction, require_transaction
 from dibs.store.ops.effects import effect_keep, effect_take, effect_undo, job_complete
 from dibs.store.runner import Runner
@@ -136,10 +140,20 @@ class Effects:
 
     claim: Claim
     runner_for: Callable[[object], Runner]
+    rules: Mapping[str, Rule]
+    """What the app declares of its limits, by name."""
+    stop: StopSignal
 
     def once(self, name: str, connection: object) -> Once:
         """Return the guard of a block."""
         return Once(self.runner_for(connection), self.claim, name, connection)
+
+    def limit(self, name: str, key: Any, cost: int) -> Room:
+        """Return what holds room under a limit for a block."""
+        check_number(cost, "cost", some=True)
+        if rule := self.rules.get(check_name(name, "limit")):
+            rule.check_cost(name, cost)
+        return Room(self.runner_for(None), self.claim, use_of(name, key, cost), self.stop)
 
     def complete(self, connection: object, result: Any) -> tuple[Runner, Operation[None]]:
         """Return what completes the job, and where."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, Unpack
 
 from dibs.client.args import ArgsSchema
 from dibs.client.enqueueing import enqueue_one
+from dibs.client.limits import limits_of
 from dibs.client.options import Options, Overrides
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import Job, NewJob
+from dibs.model.limits import Rule
 from dibs.model.retry import Retry
 from dibs.model.unique import check_names
 from dibs.store.runner import Runner
@@ -41,6 +43,15 @@ class Enqueuer(Generic[P]):
     @property
     def _runner(self) -> Runner:
         return self._client.store
+
+    def _check_limits(self) -> None:
+        for limit in self.options.limits:
+            for name in sorted(limit.names):
+                if not self.schema.has(name):
+                    raise InvalidJobError(
+                        f"limit of {self.kind!r}: its key {limit.key!r} names {name!r}, which is "
+                        "no arg of its handler"
+                    )
 
     def _check_unique(self) -> None:
         if self.options.unique is not None:
@@ -121,9 +132,13 @@ class Handler(Enqueuer[P], Generic[P, R]):
             ConfigurationError: its signature can't be stored, or doesn't fit the executor.
         """
         # Stored with a job is only what its enqueue says: changed code is for waiting jobs too.
-        defaults = replace(options, timeout=None, retry=None)
-        super().__init__(client, kind, ArgsSchema(function, kind), defaults)
+        schema = ArgsSchema(function, kind)
+        limits = tuple(limits_of(kind, options.limits, schema.limits))
+        defaults = replace(options, timeout=None, retry=None, limits=limits)
+        super().__init__(client, kind, schema, defaults)
         self._check_unique()
+        self._check_limits()
+        client.limits.declare(limits)
         self.timeout = options.timeout
         """Microseconds that an attempt may take, 0 for no limit; None for what the queue says."""
         self.function = function
@@ -139,6 +154,18 @@ class Handler(Enqueuer[P], Generic[P, R]):
         """Show the kind."""
         return f"<Handler {self.kind!r}>"
 
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """What the app declares of its limits, by name."""
+        return self._client.limits.declared
+
+    @property
+    def origin(self) -> str:
+        """Where it was written; a module that is loaded again says the same."""
+        code = getattr(self.function, "__code__", None)
+        place = f"{code.co_filename}:{code.co_firstlineno}" if code else repr(self.function)
+        return f"{self.function.__module__}.{self.function.__qualname__} ({place})"
+
     def runner_for(self, connection: object) -> Runner:
         """Return where operations in the transaction of a caller's `connection` run."""
         return self._client.runner_for(connection)
@@ -153,7 +180,7 @@ class Handler(Enqueuer[P], Generic[P, R]):
                 aiosqlite, psycopg, SQLAlchemy): the job exists if and only if it commits.
             overrides: `queue`, `priority`, `max_attempts`, `delay` or `scheduled_at`, `timeout`,
                 `retry`, `unique`, `debounce` or `throttle`, `idempotency_key` with
-                `idempotency_period`.
+                `idempotency_period`, `cost`.
 
         Raises:
             InvalidJobError: a value is out of its range, the datetime is naive, or two options

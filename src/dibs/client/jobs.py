@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
 
 from dibs.client.faces import async_face, sync_face
-from dibs.errors import DibsError, JobNotFoundError
+from dibs.client.options import Overrides, start_of
+from dibs.errors import DibsError, InvalidJobError, JobNotFoundError
 from dibs.explain.explanation import MOST, Explanation, job_explain
 from dibs.model.job import Job, State, check_name, check_priority
+from dibs.model.times import Duration
 from dibs.store.ops import jobs
 from dibs.store.ops.jobs import Attempt
 from dibs.store.runner import Runner
@@ -150,6 +153,37 @@ class Jobs:
         # Its new line may be another worker's; and who looked while it moved has passed it over.
         return replace(plan, nudges=lambda job: {job.queue})
 
+    def _reschedule(
+        self, job_id: int, *, delay: Duration | None = None, scheduled_at: datetime | None = None
+    ) -> Operation[Job]:
+        """Give a waiting job another time to start, and return the job as it is then.
+
+        It is scheduled until then, and ready where its time has come. Its priority, its attempts
+        and its unique key stay. What has waited counts no more: among jobs of its priority it
+        stands where its new time puts it, and aging counts from there. A job that is blocked stays
+        so where its new time has come.
+
+        Args:
+            job_id: which job.
+            delay: seconds or timedelta from now until it may start; 0 makes it ready.
+            scheduled_at: aware moment from which it may start, instead of `delay`.
+
+        Raises:
+            JobNotFoundError: no job has this id.
+            JobStateError: it is running, or has ended.
+            InvalidJobError: neither is given or both, a naive datetime, or no length of time.
+
+        Example:
+            >>> app.jobs.reschedule(job.id, delay=timedelta(hours=1))
+        """
+        given = {"delay": delay, "scheduled_at": scheduled_at}
+        overrides = {name: value for name, value in given.items() if value is not None}
+        if not overrides:
+            raise InvalidJobError("when is the job to start? give delay or scheduled_at")
+        start = start_of(cast("Overrides", overrides))
+        plan = jobs.job_reschedule(check_id(job_id), start["scheduled_at"], start["delay"] or 0)
+        return replace(plan, nudges=lambda job: {job.queue})
+
     get = sync_face(_get)
     aget = async_face(_get)
     attempts = sync_face(_attempts)
@@ -162,6 +196,8 @@ class Jobs:
     acancel = async_face(_cancel)
     reprioritize = sync_face(_reprioritize)
     areprioritize = async_face(_reprioritize)
+    reschedule = sync_face(_reschedule)
+    areschedule = async_face(_reschedule)
 
 
 def check_limit(limit: int) -> int:

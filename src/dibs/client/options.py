@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
@@ -9,10 +10,12 @@ from typing import TypedDict
 from dibs.client.uniqueness import unique_changes
 from dibs.errors import ConfigurationError, InvalidJobError
 from dibs.model.job import NewJob, Priority, check_max_attempts, check_name, check_priority
+from dibs.model.limits import Limit, check_number
 from dibs.model.retry import Retry, retry_to_json
 from dibs.model.timeouts import NO_TIMEOUT, SHORTEST_TIMEOUT
 from dibs.model.times import SECOND, Duration, duration, to_micros
 from dibs.model.unique import JobKey, Unique, idempotency
+from dibs.model.uses import Use
 
 IDEMPOTENCY_PERIOD = 24 * 3600 * SECOND
 """Microseconds that an idempotency key is known, by default."""
@@ -45,6 +48,8 @@ class Overrides(TypedDict, total=False):
     """The same key for the same kind returns the same job, even after that one ended."""
     idempotency_period: Duration
     """How long the idempotency key is known. Default 24 hours."""
+    cost: int
+    """How much of each rate it takes, 1 to 1,000,000. Default 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,9 @@ class Options:
     """Whether `delay` is that of a debounce."""
     idempotency_key: str | None = None
     idempotency_period: int = IDEMPOTENCY_PERIOD
+    cost: int = 1
+    limits: tuple[Limit, ...] = ()
+    """Of the kind, with their names."""
 
     def with_(self, overrides: Overrides) -> Options:
         """Return these options with `overrides` checked and applied.
@@ -83,9 +91,12 @@ class Options:
             changes |= _retry(overrides["retry"])
         if "max_attempts" in overrides:
             changes["max_attempts"] = check_max_attempts(overrides["max_attempts"])
+        if "cost" in overrides:
+            check_number(overrides["cost"], "cost", some=True)
+            changes["cost"] = overrides["cost"]
         if "timeout" in overrides:
             changes["timeout"] = _timeout(overrides["timeout"])
-        changes |= unique_changes(self, overrides) | _time(overrides)
+        changes |= unique_changes(self, overrides) | start_of(overrides)
         changed = replace(self, **changes)  # type: ignore[arg-type]
         if changed.debounced and overrides.keys() & {"delay", "scheduled_at"}:
             raise InvalidJobError(
@@ -108,14 +119,24 @@ class Options:
             retry=None if self.retry is None else retry_to_json(self.retry),
             unique=None if self.unique is None else self.unique.job_key(kind, self.queue, args),
             idempotency=self._idempotency(kind),
+            limits=self._uses(kind, args) if self.limits else (),
         )
+
+    def _uses(self, kind: str, args: str) -> tuple[Use, ...]:
+        values = json.loads(args)
+        return tuple(limit.use(kind, values, self.cost) for limit in self.limits)
 
     def _idempotency(self, kind: str) -> JobKey | None:
         key = self.idempotency_key
         return None if key is None else idempotency(key, kind, self.idempotency_period)
 
 
-def _time(overrides: Overrides) -> dict[str, object]:
+def start_of(overrides: Overrides) -> dict[str, int | None]:
+    """Return `delay` and `scheduled_at` in microseconds, if one of them is given.
+
+    Raises:
+        InvalidJobError: both are, a naive datetime, or no length of time.
+    """
     if "delay" in overrides and "scheduled_at" in overrides:
         raise InvalidJobError("delay and scheduled_at are given both; give one of them")
     if "delay" in overrides:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from dibs.doctor.files import in_bytes
 from dibs.doctor.finding import Check, Finding, graded, ok, problem
-from dibs.explain.words import many, span
+from dibs.explain.figures import many, span
 from dibs.model.times import SECOND
 from dibs.store.ops.doctor import Facts, Holder
 

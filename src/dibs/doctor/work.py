@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dibs.doctor.finding import Check, Finding, graded, ok, problem, warning
-from dibs.explain.words import many, span
-from dibs.model.job import WAITING, State
+from dibs.doctor.pauses import check_pauses, is_due, startable
+from dibs.doctor.schedules import check_schedules
+from dibs.explain.figures import many, span
+from dibs.model.job import WAITING
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, obstacle_at, obstacle_of
 from dibs.store.ops.doctor import Facts
@@ -34,8 +36,10 @@ def check_work(facts: Facts, apart: int) -> Iterator[Finding]:
     yield from _workers(facts, live, now)
     if live:
         yield from _loops(live)
-        waiting = [place for place in facts.places if place.state in WAITING]
+        waiting = [place for place in startable(facts) if place.state in WAITING]
         yield from _unserved(waiting, live, facts.now)
+    yield from check_pauses(facts)
+    yield from check_schedules(facts.schedules, {kind for one in live for kind in one.kinds}, now)
     yield from _clocks(live, timedelta(microseconds=apart))
 
 
@@ -43,7 +47,7 @@ def _workers(facts: Facts, live: list[WorkerRecord], now: datetime) -> Iterator[
     if live:
         yield ok(Check.WORKERS, f"{many(len(live), 'worker')} alive")
     else:
-        due = sum(place.count for place in facts.places if _due(place, facts.now))
+        due = sum(place.count for place in startable(facts) if is_due(place, facts.now))
         yield graded(
             due > 0, Check.WORKERS, f"no worker is alive, and {many(due, 'job')} could run", START
         )
@@ -54,13 +58,6 @@ def _workers(facts: Facts, live: list[WorkerRecord], now: datetime) -> Iterator[
             "force, or cannot reach the database",
             "its log tells more; its jobs go to the other workers, and its row goes after an hour",
         )
-
-
-def _due(place: PlaceCount, now: int) -> bool:
-    """Return whether some of these jobs could run, or count as running."""
-    return place.state not in {State.DEAD, State.SCHEDULED} or (
-        place.state is State.SCHEDULED and place.oldest <= now
-    )
 
 
 def _loops(live: list[WorkerRecord]) -> Iterator[Finding]:
@@ -119,7 +116,7 @@ class _Kind:
 
     def finding(self, places: list[PlaceCount], now: int) -> Finding:
         """Tell of the jobs that nobody can run; a problem once the first of them could start."""
-        due = [place for place in places if _due(place, now)]
+        due = [place for place in places if is_due(place, now)]
         oldest = timedelta(microseconds=now - min((place.oldest for place in due), default=now))
         fields = {name: getattr(places[0], name) for name in ("queue", "kind", "priority")}
         waits = f"; the oldest could have started {span(oldest)} ago" if due else ""

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 
 from dibs.explain.words import told
 from dibs.model.job import WAITING, Job, State
+from dibs.model.pauses import Pause
 from dibs.model.slots import Slots
 from dibs.model.standing import Pace, pace_of, share_of, start_after, within
 from dibs.model.times import from_micros
 from dibs.model.verdicts import Verdict, judge, obstacle_at, obstacle_of
-from dibs.store.ops.explain import Standing, job_standing
+from dibs.store.ops.explain import Standing, TenantLine, job_standing
+from dibs.store.ops.limit_keys import KeyUse
 from dibs.store.ops.workers import WorkerRecord
 from dibs.store.statement import Steps, operation
 
@@ -45,6 +47,8 @@ class Explanation:
     """Why it is not running, in a word for programs."""
     obstacle: Verdict | None
     """Why nobody would start it as things are, also while its time has not come."""
+    pause: Pause | None
+    """That of its queue or kind, where this is the obstacle."""
     due_in: timedelta | None
     """How long until it may start; negative when it is overdue. None unless it is scheduled."""
     waited: timedelta | None
@@ -62,6 +66,11 @@ class Explanation:
     """How fast its queue and its line moved lately; None unless it waits."""
     starts_in: timedelta | None
     """In how long it starts, about, if none comes in that goes before it; None if unknown."""
+    limit: KeyUse | None
+    """Where it needs room before it starts: under a key of a limit, or in its queue, where only so
+    many of its jobs run at once. None where it needs none."""
+    tenant: TenantLine | None
+    """Where it stands in a fair queue while it waits for the turn of its tenant; else None."""
     candidates: list[Candidate]
     """The live workers, the oldest first; none where the job has ended."""
 
@@ -91,7 +100,7 @@ def _explanation(found: Standing, most: int) -> Explanation:
     due_in = job.scheduled_at - at if job.state is State.SCHEDULED else None
     due = due_in is None or due_in <= timedelta(0)
     candidates = [_candidate(worker, found) for worker in found.workers]
-    obstacle = obstacle_of([one.obstacle for one in candidates]) if waits else None
+    obstacle, pause = _obstacle(found, candidates) if waits else (None, None)
     ahead, ahead_in_line, more = _ahead(found, most)
     share = share_of(job.priority, found.policy, found.priorities) if waits else None
     able = [one for one in candidates if one.obstacle is None]
@@ -102,12 +111,15 @@ def _explanation(found: Standing, most: int) -> Explanation:
         obstacle=obstacle,
         next_up=ahead is not None and ahead < free * (1 if share is None else share),
         lost=job.worker in found.lost,
+        full=found.limit is not None and found.limit.full,
+        tenant=found.tenant is not None,
     )
     return Explanation(
         at=at,
         job=job,
         verdict=verdict,
         obstacle=obstacle,
+        pause=pause,
         due_in=due_in,
         waited=max(at - job.scheduled_at, timedelta(0)) if waits and due else None,
         ahead=ahead,
@@ -116,8 +128,23 @@ def _explanation(found: Standing, most: int) -> Explanation:
         share=share,
         pace=pace_of(found.moved, job.priority, found.now) if waits else None,
         starts_in=_starts_in(found, able, verdict, ahead, share),
+        limit=found.limit,
+        tenant=found.tenant,
         candidates=candidates,
     )
+
+
+def _obstacle(
+    found: Standing, candidates: Iterable[Candidate]
+) -> tuple[Verdict | None, Pause | None]:
+    """Return why nobody would start the job, and the pause where it is one."""
+    for verdict, pause in (
+        (Verdict.QUEUE_PAUSED, found.queue_paused), (Verdict.KIND_PAUSED, found.kind_paused)
+    ):  # fmt: skip
+        # A pause that is over before the job may start is not in its way.
+        if pause is not None and (pause.until is None or pause.until > found.job.scheduled_at):
+            return verdict, pause
+    return obstacle_of([one.obstacle for one in candidates]), None
 
 
 def _candidate(worker: WorkerRecord, found: Standing) -> Candidate:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from dibs.explain.figures import many, moment_of, rate_of, span, when
+from dibs.explain.limits import limited, tenants_turn
 from dibs.model.job import WAITING, DeadReason, State, range_in_words
 from dibs.model.verdicts import Verdict
 
@@ -33,8 +35,8 @@ def told(this: Explanation) -> list[str]:
 
 
 def _started(this: Explanation) -> str:
-    began = f"worker {this.job.worker} started it {_when(this.job.started_at, this.at)}"
-    ended = _when(this.job.finished_at, this.at)
+    began = f"worker {this.job.worker} started it {when(this.job.started_at, this.at)}"
+    ended = when(this.job.finished_at, this.at)
     if this.job.state is State.COMPLETED:
         return f"has ended: worker {this.job.worker} completed it {ended}."
     if this.job.state is State.CANCELLED:
@@ -61,29 +63,43 @@ def _started(this: Explanation) -> str:
 
 
 def _dead(this: Explanation) -> str:
-    if this.job.reason == DeadReason.ATTEMPTS_EXHAUSTED:
-        return f"it failed {many(this.job.attempt, 'time')} of {this.job.max_attempts}"
-    if this.job.reason == DeadReason.INVALID_ARGS:
-        return "its args don't fit its handler"
-    return f"its workers died while they ran it, {many(this.job.crashes, 'time')}"
+    failed = f"it failed {many(this.job.attempt, 'time')} of {this.job.max_attempts}"
+    words = {
+        DeadReason.ATTEMPTS_EXHAUSTED: failed,
+        DeadReason.GAVE_UP: "its handler raised an error after which it is not tried again",
+        DeadReason.INVALID_ARGS: "its args don't fit its handler",
+        DeadReason.WORKER_DIED: (
+            f"its workers died while they ran it, {many(this.job.crashes, 'time')}"
+        ),
+        DeadReason.TIMEOUT: f"{failed}, and the last time it took too long",
+        DeadReason.UPSTREAM_FAILED: "a job that it depends on failed",
+    }
+    return words[DeadReason(this.job.reason or "")]
 
 
 # --- What waits ----------------------------------------------------------------------------
 
 
 def _waits(this: Explanation) -> str:
-    moment = _moment(this.job.scheduled_at)
+    moment = moment_of(this.job.scheduled_at)
     if this.waited is None:
         return f"is scheduled: it may start in {span(this.due_in)}, at {moment}."
     since = f"for {span(this.waited)}, since {moment}"
     if this.job.state is State.SCHEDULED:
         return f"is scheduled, and has been due {since}."
+    if this.job.state is State.BLOCKED and not _unknown(this):
+        return f"is blocked ({this.job.reason}): it has been waiting for its turn {since}."
     if this.job.state is State.BLOCKED:
         return (
             f"is blocked ({this.job.reason}): a worker that took it from its line did not know its "
-            f"kind. It could have started {since}."
+            f"kind, or its kind was paused. It could have started {since}."
         )
     return f"is ready: it has been waiting for a worker {since}."
+
+
+def _unknown(this: Explanation) -> bool:
+    """Return whether it waits for somebody who knows its kind."""
+    return (this.job.reason or "").startswith("kind:")
 
 
 def _past(this: Explanation) -> Iterator[str]:
@@ -96,11 +112,17 @@ def _verdict(this: Explanation) -> Iterator[str]:
     if this.verdict is Verdict.NOT_DUE:
         if this.obstacle is not None:
             yield f"As things are, nobody would start it then. {_obstacle(this, this.obstacle)}"
+    elif this.verdict in {Verdict.LIMITED, Verdict.QUEUE_FULL} and this.limit is not None:
+        yield from limited(this.limit, this.at)
+    elif this.tenant is not None and this.verdict is Verdict.TENANTS_TURN:
+        yield from tenants_turn(this.tenant)
     elif this.verdict is Verdict.MOVING:
         step = (
             "makes it ready"
             if this.job.state is State.SCHEDULED
             else "knows its kind and lets it in"
+            if _unknown(this)
+            else "lets it in"
         )
         yield f"A live worker {step} within about a second."
     elif this.verdict is Verdict.ABOUT_TO_START:
@@ -113,6 +135,16 @@ def _verdict(this: Explanation) -> Iterator[str]:
 
 def _obstacle(this: Explanation, obstacle: Verdict) -> str:
     start = f"dibs --app module:attribute worker --queue {quote(this.job.queue)}"
+    if this.pause is not None:
+        what, name = (
+            ("queues", this.job.queue)
+            if obstacle is Verdict.QUEUE_PAUSED
+            else ("kinds", this.job.kind)
+        )
+        return (
+            f"{what[:-1].capitalize()} {name} has been paused {_line(str(this.pause))}. "
+            f"Resume it: dibs {what} resume {quote(name)}"
+        )
     alive = many(len(this.candidates), "worker")
     alive += " is alive" if len(this.candidates) == 1 else " are alive"
     if obstacle is Verdict.NO_WORKERS:
@@ -182,7 +214,7 @@ def _pace(this: Explanation) -> Iterator[str]:
     else:
         yield (
             f"Over the last {span(pace.window)} attempts of its queue ended at "
-            f"{_rate(pace.queue)}, those with its priority at {_rate(pace.line)}."
+            f"{rate_of(pace.queue)}, those with its priority at {rate_of(pace.line)}."
         )
     if this.verdict is not Verdict.IN_LINE:
         return
@@ -226,50 +258,11 @@ def _kept(one: Candidate) -> str:
     return f"Worker {one.worker.id} serves its queue, but takes priorities {taken} only."
 
 
-# --- Figures -------------------------------------------------------------------------------
-
-
-def span(time: timedelta | None) -> str:
-    """Return a length of time for people, in its two largest units."""
-    seconds = abs(time.total_seconds()) if time else 0.0
-    if seconds < 1:
-        return "less than a second"
-    whole = round(seconds)
-    units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    first = next(n for n, (_, size) in enumerate(units) if whole >= size)
-    parts = []
-    for unit, size in units[first : first + 2]:
-        count, whole = divmod(whole, size)
-        if count:
-            parts.append(f"{count:,} {unit}")
-    return " ".join(parts)
-
-
-def _when(moment: datetime | None, at: datetime) -> str:
-    if moment is None:
-        return "at a time that is not known"
-    return f"{span(at - moment)} ago, at {_moment(moment)}"
-
-
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
 def _because(text: str | None) -> str:
-    if not text or not text.strip():
-        return ""
+    return f": {_line(text)}" if text and text.strip() else ""
+
+
+def _line(text: str) -> str:
+    """Return a text in one line that is not too long, to be followed by a full stop."""
     line = " ".join(text.split()).rstrip(".")
-    return f": {line if len(line) <= LONGEST else line[:LONGEST] + '…'}"
-
-
-def many(count: int, what: str) -> str:
-    """Return a count of things for people."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _rate(rate: float) -> str:
-    for unit, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
-        if rate * seconds >= 1 or unit == "hour":
-            count = rate * seconds
-            break
-    return f"{count:,.0f} per {unit}" if count >= 10 else f"{count:.2g} per {unit}"
+    return line if len(line) <= LONGEST else line[:LONGEST] + "…"

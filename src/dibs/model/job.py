@@ -10,6 +10,7 @@ from typing import Any
 
 from dibs.errors import InvalidJobError
 from dibs.model.unique import JobKey
+from dibs.model.uses import Use
 
 PRIORITY_MIN = -32768
 PRIORITY_MAX = 32767
@@ -71,6 +72,9 @@ class DeadReason(StrEnum):
     """Its workers died while running it, again and again."""
     TIMEOUT = "timeout"
     """It failed `max_attempts` times, and the last time it took too long."""
+    UPSTREAM_FAILED = "upstream_failed"
+    """In a workflow, a job that it depends on failed for good. Workflows are still to come: until
+    then nothing is buried for it."""
 
 
 class AttemptOutcome(StrEnum):
@@ -154,11 +158,18 @@ class NewJob:
     """Rules for retries as JSON; None for those of the kind."""
     unique: JobKey | None = None
     idempotency: JobKey | None = None
+    limits: tuple[Use, ...] = ()
+    """What it needs of its limits before it may start."""
 
     @property
     def keys(self) -> tuple[JobKey, ...]:
         """The keys that no other job may hold; the first that another holds decides."""
         return tuple(key for key in (self.idempotency, self.unique) if key is not None)
+
+    @property
+    def turn(self) -> str | None:
+        """The key under which it waits when it is due; None where it is ready at once."""
+        return self.limits[0].key if self.limits else None
 
 
 def check_priority(priority: int) -> int:

@@ -1,7 +1,7 @@
 """Every transition of a job, in one place.
 
     enqueue ──due now──────────────► ready ◄───────── admit ── blocked
-       │                            ▲  │  └── block (kind unknown here) ──▲
+       │                            ▲  │  └── block (unknown kind, limit) ▲
        └──due later─► scheduled ────┘  │
                       ▲      promote   │ claim
                       │                ▼
@@ -9,10 +9,14 @@
      release, rescue (back to ready) ─┘ │ └──── cancel ────► cancelled ◄── cancel ── waiting
                                         └────── bury ──────► dead ── replay ──► ready, scheduled
 
-Waiting is scheduled, blocked or ready. Only the holder of a job's valid claim moves a running
-job, with one exception: rescue, which takes the jobs of workers whose lease has run out. Ended
-jobs never change, but for the dead, which a replay brings back. What a running job's outcome
-leads to is decided here, without I/O; the store carries it out, guarded by the claim.
+A job with limits, which has to wait for its turn, is blocked wherever it would be ready; but what
+has run once comes back ready, and a claim decides.
+
+Waiting is scheduled, blocked or ready; rescheduling moves a job between these. Only the holder of
+a job's valid claim moves a running job, with one exception: rescue, which takes the jobs of workers
+whose lease has run out. Ended jobs never change, but for the dead, which a replay brings back. What
+a running job's outcome leads to is decided here, without I/O; the store carries it out, guarded by
+the claim.
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ from dibs.model.job import WAITING, AttemptOutcome, DeadReason, State
 from dibs.model.retry import Retry
 
 TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
-    "enqueue": (frozenset(), frozenset({State.READY, State.SCHEDULED})),
-    "promote": (frozenset({State.SCHEDULED}), frozenset({State.READY})),
+    "enqueue": (frozenset(), frozenset({State.READY, State.SCHEDULED, State.BLOCKED})),
+    "promote": (frozenset({State.SCHEDULED}), frozenset({State.READY, State.BLOCKED})),
     "block": (frozenset({State.READY}), frozenset({State.BLOCKED})),
     "admit": (frozenset({State.BLOCKED}), frozenset({State.READY})),
     "claim": (frozenset({State.READY}), frozenset({State.RUNNING})),
@@ -35,7 +39,11 @@ TRANSITIONS: dict[str, tuple[frozenset[State], frozenset[State]]] = {
     "release": (frozenset({State.RUNNING}), frozenset({State.READY})),
     "rescue": (frozenset({State.RUNNING}), frozenset({State.READY, State.DEAD})),
     "bury": (frozenset({State.RUNNING}), frozenset({State.DEAD})),
-    "replay": (frozenset({State.DEAD}), frozenset({State.READY, State.SCHEDULED})),
+    "reschedule": (WAITING, WAITING),
+    "replay": (
+        frozenset({State.DEAD}),
+        frozenset({State.READY, State.SCHEDULED, State.BLOCKED}),
+    ),
     "cancel": (WAITING | {State.RUNNING}, frozenset({State.CANCELLED})),
 }
 """Every verb that moves a job: the states it may start from, and the states it may lead to."""
@@ -48,9 +56,13 @@ class Claim:
     job_id: int
     number: int
     """Only grows, per job, over attempts, releases and rescues."""
+    worker: str
+    """Who holds it: in a database that was replaced, id and number may be another attempt's."""
     attempt: int
     """Which counted attempt this is, from 1."""
     max_attempts: int
+    counted: bool = True
+    """Whether the job may hold slots of limits, which its end frees."""
 
 
 # --- Outcomes: how an attempt ended --------------------------------------------------------
@@ -78,6 +90,8 @@ class Failed:
     """The delay that the exception itself named, in microseconds."""
     timed_out: bool = False
     """Whether it was ended because it took too long."""
+    hold: str | None = None
+    """The key of a limit under which nothing starts before `retry_after` is over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ anew again and again, and at once when a line ran dry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from dibs.model.job import PRIORITY_MIN
@@ -47,6 +47,10 @@ class Marks:
     def tell(self) -> None:
         """Note that something may have come in."""
         self._told = True
+
+    def forget(self, queues: Collection[str]) -> None:
+        """Begin at the front of the lines of `queues`: there is something new at it."""
+        self._marks = {line: mark for line, mark in self._marks.items() if line[0] not in queues}
 
     def use(self, now: float) -> list[Mark]:
         """Return where to start reading; none where it is time to look at the front."""

@@ -11,8 +11,10 @@ from typing import Any, NoReturn
 
 from dibs.errors import ConfigurationError, DibsError
 from dibs.model.aging import Aging
+from dibs.model.fair import Fair, fair_from_json
 from dibs.model.job import check_priority
-from dibs.model.retention import Retention
+from dibs.model.limits import check_number
+from dibs.model.retention import DEFAULT, Retention, retention_to_value
 from dibs.model.shares import check_weight
 from dibs.model.timeouts import SHORTEST_TIMEOUT
 from dibs.model.times import SECOND, Duration, duration, in_seconds
@@ -52,7 +54,13 @@ class QueuePolicy:
     """Seconds or timedelta that an attempt may take, where neither job nor kind says. Default no
     limit."""
     retention: Retention | None = None
-    """How long its ended jobs are kept. Default until somebody purges them."""
+    """How long its ended jobs are kept, and how many. Default as `Retention()` says."""
+
+    concurrency: int | None = None
+    """How many of its jobs run at once, on all workers. Default any number."""
+
+    fair: Fair | None = None
+    """How the tenants of the queue take turns. Default not: all are one line."""
 
     unreadable: str | None = None
     """What the queue's row holds, where that is no policy; the order is strict then."""
@@ -63,7 +71,7 @@ class QueuePolicy:
         Raises:
             ConfigurationError: something else than an Aging or a Retention, or a weight or the
                 timeout out of its range.
-            InvalidJobError: a level that is no priority.
+            InvalidJobError: a level that is no priority, or a concurrency that is none.
         """
         if self.aging is not None and not isinstance(self.aging, Aging):
             raise ConfigurationError(
@@ -85,6 +93,12 @@ class QueuePolicy:
         }
         ordered = Weights(sorted(checked.items(), reverse=True))
         object.__setattr__(self, "weights", ordered)
+        check_number(self.concurrency, "concurrency")
+        if self.fair is not None and not isinstance(self.fair, Fair):
+            raise ConfigurationError(
+                f"fair_by={self.fair!r}: expected the name of an arg, or a Fair, for example "
+                "Fair('tenant_id', {'acme': 3})"
+            )
         if self.timeout is not None:
             micros = duration(self.timeout, "timeout", minimum=SHORTEST_TIMEOUT)
             object.__setattr__(self, "timeout", timedelta(microseconds=micros))
@@ -105,6 +119,10 @@ class QueuePolicy:
         words = words or ["strict"]
         if self.limit is not None:
             words.append(f"timeout {in_seconds(self.limit / SECOND)} s")
+        if self.fair is not None:
+            words.append(str(self.fair))
+        if self.concurrency is not None:
+            words.append(f"{self.concurrency} at once")
         if self.retention is not None:
             words.append(str(self.retention))
         return "; ".join(words)
@@ -113,6 +131,11 @@ class QueuePolicy:
     def limit(self) -> int | None:
         """`timeout` in microseconds; a claim asks for it once for every job that it takes."""
         return None if self.timeout is None else duration(self.timeout, "timeout")
+
+    @property
+    def kept(self) -> Retention:
+        """What holds for its ended jobs."""
+        return self.retention or DEFAULT
 
     @property
     def strict(self) -> bool:
@@ -150,8 +173,15 @@ def policy_to_json(policy: QueuePolicy) -> str:
         value["weights"] = {str(level): weight for level, weight in policy.weights.items()}
     if policy.limit is not None:
         value["timeout"] = policy.limit / SECOND
-    if policy.retention is not None and (kept := policy.retention.dead_micros) is not None:
-        value["retention"] = {"dead": kept / SECOND}
+    if policy.concurrency is not None:
+        value["concurrency"] = policy.concurrency
+    if policy.fair is not None:
+        # In this order: an engine without a way to tell JSON from other text reads it by pattern.
+        value["fair"] = {
+            "by": policy.fair.by, "below": policy.fair.below, "weights": dict(policy.fair.weights)
+        }  # fmt: skip
+    if kept := retention_to_value(policy.kept):
+        value["retention"] = kept
     return json.dumps(value)
 
 
@@ -170,11 +200,15 @@ def policy_from_json(text: str | None) -> QueuePolicy:
         weights = {int(level): weight for level, weight in value.pop("weights", {}).items()}
         timeout = value.pop("timeout", None)
         retention = value.pop("retention", None)
+        concurrency = value.pop("concurrency", None)
+        fair = value.pop("fair", None)
         policy = QueuePolicy(
             None if aging is None else Aging(**aging),
             weights,
             timeout,
             None if retention is None else Retention(**retention),
+            concurrency,
+            None if fair is None else fair_from_json(**fair),
         )
     except (DibsError, ValueError, TypeError, AttributeError, RecursionError):
         return QueuePolicy(unreadable=text)

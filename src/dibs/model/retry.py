@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import PurePath
 from random import Random
 
 from dibs.errors import ConfigurationError, InvalidJobError
@@ -14,7 +16,8 @@ from dibs.model.job import check_max_attempts
 from dibs.model.times import duration
 
 ErrorRule = type[BaseException] | str
-"""An exception class, or its full name, as in `"requests.exceptions.Timeout"`."""
+"""An exception class, or its full name, as in `"requests.exceptions.Timeout"`. The module of the
+program itself goes by the name under which it is imported."""
 
 
 _EXPONENTIAL = Backoff()
@@ -89,9 +92,25 @@ def error_names(error: BaseException) -> tuple[str, ...]:
 
 
 def _name(cls: type) -> str:
-    # In a child process, the program's own module bears the name that multiprocessing gives it.
-    module = "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
-    return f"{module}.{cls.__qualname__}"
+    return _imported(f"{cls.__module__}.{cls.__qualname__}")
+
+
+def _imported(name: str) -> str:
+    """Return the name that what is in the program itself has where others import it.
+
+    A rule that `python shop.py` stores is about `shop.DeclinedError`, as in a worker that runs
+    `shop:app`. What nobody can import, in a shell or a notebook, stays in `__main__`; in a child
+    process multiprocessing calls that module `__mp_main__`.
+    """
+    module, _, rest = name.partition(".")
+    if module not in {"__main__", "__mp_main__"}:
+        return name
+    program = sys.modules["__main__"]
+    spec, file = getattr(program, "__spec__", None), getattr(program, "__file__", None)
+    found = spec.name if spec is not None else PurePath(file or "").stem
+    if not all(part.isidentifier() for part in found.split(".")):
+        found = "__main__"
+    return f"{found}.{rest}"
 
 
 def _names(rules: object, what: str) -> tuple[str, ...]:
@@ -107,12 +126,16 @@ def _names(rules: object, what: str) -> tuple[str, ...]:
 def _checked(rule: object, what: str) -> str:
     if isinstance(rule, type) and issubclass(rule, BaseException):
         return _name(rule)
-    if isinstance(rule, str) and rule and all(part.isidentifier() for part in rule.split(".")):
-        return rule if "." in rule else f"builtins.{rule}"
+    if isinstance(rule, str) and all(map(_is_part, rule.split("."))):
+        return _imported(rule) if "." in rule else f"builtins.{rule}"
     raise ConfigurationError(
         f"{what} contains {rule!r}: expected an exception class, or its full name as in "
         "'requests.exceptions.Timeout'"
     )
+
+
+def _is_part(text: str) -> bool:
+    return text.isidentifier() or text == "<locals>"
 
 
 def retry_to_json(retry: Retry) -> str:

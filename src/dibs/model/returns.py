@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dibs.model.job import check_name
 from dibs.model.times import SECOND, Duration, duration, in_seconds
 
 
@@ -51,20 +52,26 @@ class RetryAfter(Exception):
     Args:
         delay: seconds or a timedelta, from the end of the attempt.
         message: what went wrong. Default that it was asked to wait.
+        limit: name of a limit under which nothing else starts either until then: under the key
+            that this job has there, and else under the one without a value. Default none.
 
     Raises:
         ConfigurationError: `delay` is negative, or neither seconds nor a timedelta.
+        InvalidJobError: something that can't be a limit's name.
 
     Example:
         >>> if response.status_code == 429:
-        ...     raise RetryAfter(float(response.headers["Retry-After"]))
+        ...     raise RetryAfter(float(response.headers["Retry-After"]), limit="stripe")
     """
 
-    def __init__(self, delay: Duration, message: str | None = None) -> None:
-        """Keep the delay as `retry_after`."""
+    def __init__(
+        self, delay: Duration, message: str | None = None, *, limit: str | None = None
+    ) -> None:
+        """Keep the delay as `retry_after`, and the limit."""
         seconds = duration(delay, "delay") / SECOND
         super().__init__(message or f"asked to be tried again after {in_seconds(seconds)} s")
         self.retry_after = delay
+        self.limit = None if limit is None else check_name(limit, "limit")
 
 
 class GiveUp(Exception):

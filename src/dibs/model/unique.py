@@ -93,7 +93,7 @@ class Unique:
         if self.key is not None and self.by != EVERYTHING:
             raise InvalidJobError(f"by={self.by!r} and key={self.key!r}: give one of them")
         if self.key is not None:
-            _names(check_key(self.key, "key"))
+            check_template(self.key)
         if self.on_conflict not in list(OnConflict):
             known = ", ".join(OnConflict)
             raise InvalidJobError(f"on_conflict={self.on_conflict!r}: expected one of {known}")
@@ -109,7 +109,7 @@ class Unique:
     @property
     def names(self) -> set[str]:
         """The names of the args that the key is made of."""
-        return set(self.by) - PLACES if self.key is None else set(_names(self.key))
+        return set(self.by) - PLACES if self.key is None else set(template_names(self.key))
 
     def job_key(self, kind: str, queue: str, args: str) -> JobKey:
         """Return the key of a job.
@@ -130,7 +130,7 @@ class Unique:
     def _parts(self, kind: str, queue: str, args: str) -> list[Any]:
         values = json.loads(args)
         if self.key is not None:
-            return [_filled(self.key, kind, values)]
+            return [template_value(self.key, f"unique of {kind!r}", values)]
         parts: list[Any] = [queue] if "queue" in self.by else []
         if "args" in self.by:
             return [values, *parts]
@@ -183,7 +183,21 @@ def check_period(value: Duration, name: str) -> int:
         raise InvalidJobError(str(error)) from error
 
 
-def _names(template: str) -> list[str]:
+def check_template(template: str) -> None:
+    """Refuse what is no template of a key.
+
+    Raises:
+        InvalidJobError: no text, an empty one, or braces that hold no names.
+    """
+    template_names(check_key(template, "key"))
+
+
+def template_names(template: str) -> list[str]:
+    """Return the names in the braces of a template.
+
+    Raises:
+        InvalidJobError: the braces hold something else than names.
+    """
     try:
         fields = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
@@ -198,14 +212,19 @@ def _names(template: str) -> list[str]:
     return [str(name) for name, *_ in fields]
 
 
-def _filled(template: str, kind: str, values: Mapping[str, Any]) -> str:
+def template_value(template: str, whose: str, values: Mapping[str, Any]) -> str:
+    """Return a template filled from args.
+
+    Raises:
+        InvalidJobError: it names an arg that is not there; the message says of `whose`.
+    """
     try:
         return template.format_map(
             {k: v if isinstance(v, str) else _canonical(v) for k, v in values.items()}
         )
     except KeyError as error:
         raise InvalidJobError(
-            f"unique of {kind!r}: key={template!r} names {error}, which this job is not given"
+            f"{whose}: key={template!r} names {error}, which this job is not given"
         ) from error
 
 
@@ -215,7 +234,11 @@ def _canonical(value: Any) -> str:
 
 def _text(sort: str, parts: list[Any]) -> str:
     """Return what is stored: readable, and without two meanings."""
-    text = _canonical(parts)
+    return f"{sort}:{readable(_canonical(parts))}"
+
+
+def readable(text: str) -> str:
+    """Return a text as it is, or its hash where it is long."""
     if len(text.encode()) > READABLE:
-        text = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
-    return f"{sort}:{text}"
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return text

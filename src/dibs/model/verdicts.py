@@ -14,6 +14,10 @@ class Verdict(StrEnum):
 
     NOT_DUE = "not_due"
     """Its time has not come."""
+    QUEUE_PAUSED = "queue_paused"
+    """Somebody paused its queue."""
+    KIND_PAUSED = "kind_paused"
+    """Somebody paused its kind."""
     NO_WORKERS = "no_workers"
     """No worker is alive."""
     QUEUE_UNSERVED = "queue_unserved"
@@ -24,6 +28,12 @@ class Verdict(StrEnum):
     """The live workers that could run it take other priorities only."""
     MOVING = "moving"
     """A live worker is to make it ready, which takes about a second."""
+    LIMITED = "limited"
+    """A limit of its own has no room for it now."""
+    TENANTS_TURN = "tenants_turn"
+    """In a fair queue it is the turn of other tenants, or of other jobs of its own."""
+    QUEUE_FULL = "queue_full"
+    """As many jobs of its queue run as may at once."""
     IN_LINE = "in_line"
     """Others go first, or all slots are taken or reserved for more urgent jobs."""
     ABOUT_TO_START = "about_to_start"
@@ -91,7 +101,14 @@ def obstacle_of(workers: Collection[Verdict | None]) -> Verdict | None:
 
 
 def judge(
-    state: State, *, due: bool, obstacle: Verdict | None, next_up: bool, lost: bool
+    state: State,
+    *,
+    due: bool,
+    obstacle: Verdict | None,
+    next_up: bool,
+    lost: bool,
+    full: bool = False,
+    tenant: bool = False,
 ) -> Verdict:
     """Return the verdict on a job.
 
@@ -101,6 +118,8 @@ def judge(
         obstacle: why nobody can run it.
         next_up: there are more slots free for it than jobs ahead of it.
         lost: its worker's lease has run out.
+        full: there is no room where it has to wait for some: under its limit, or in its queue.
+        tenant: it waits for the turn of its tenant in a fair queue.
     """
     if state is State.RUNNING:
         return Verdict.WORKER_LOST if lost else Verdict.RUNNING
@@ -110,6 +129,12 @@ def judge(
         return Verdict.NOT_DUE
     if obstacle is not None:
         return obstacle
-    if state is not State.READY:
-        return Verdict.MOVING
+    if state is State.READY:
+        return _in_line(next_up=next_up, full=full)
+    return Verdict.TENANTS_TURN if tenant else Verdict.LIMITED if full else Verdict.MOVING
+
+
+def _in_line(*, next_up: bool, full: bool) -> Verdict:
+    if full:
+        return Verdict.QUEUE_FULL
     return Verdict.ABOUT_TO_START if next_up else Verdict.IN_LINE

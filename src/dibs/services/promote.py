@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from dibs.errors import StoreUnavailableError
@@ -12,6 +13,8 @@ from dibs.store.ops.workers import BATCH, job_due, job_promote
 
 LOOK_SECONDS = 1.0
 """Longest pause between two looks: what a lost nudge can delay a newly scheduled job."""
+CATCH_UP_SECONDS = 5.0
+"""How long a worker that starts promotes before it beats for the first time and claims."""
 
 
 class Promote(Service):
@@ -26,9 +29,14 @@ class Promote(Service):
         self._on_ready = on_ready
 
     async def catch_up(self) -> None:
-        """Promote what came due while no worker ran, so that the first claim sees all of it."""
+        """Promote what came due while no worker ran, so that the first claim sees all of it.
+
+        Where that is more than can be done in a moment, the loop does the rest beside the claims.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + CATCH_UP_SECONDS
         try:
-            while len(await self._store.arun(job_promote())) == BATCH:
+            while len(await self._store.arun(job_promote())) == BATCH and loop.time() < until:
                 continue
         except StoreUnavailableError:
             return  # the loop tries again, and says so

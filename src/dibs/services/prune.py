@@ -1,20 +1,35 @@
 """Prune: remove what nobody needs any more.
 
-These are dead letters that their queue no longer keeps, keys whose time is over, and notes and
-effects of jobs that have left for good. Every worker prunes, a batch at a time, each from where it
-was: what it has seen and left is not read again at every look.
+These are ended jobs that their queue no longer keeps, keys whose time is over, notes and effects of
+jobs that have left for good, and counters of minutes that nobody asks for. Every worker prunes, a
+batch at a time and with a pause between, each from where it was: what it has seen and left is not
+read again at every look.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from dibs.model.dead import DeadFilter
+from dibs.model.job import State
 from dibs.services.base import Service
 from dibs.store import Store
-from dibs.store.ops.dead import BEGIN, Cursor, dead_find, dead_purge
-from dibs.store.ops.prune import key_prune, prune_due, traces_drop, traces_find
+from dibs.store.ops.dead import BEGIN, Cursor, dead_find, dead_latest, dead_purge
+from dibs.store.ops.prune import (
+    Over,
+    counters_sum,
+    dead_crowd,
+    history_drop,
+    history_find,
+    key_prune,
+    prune_due,
+    traces_drop,
+    traces_find,
+)
 from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.service")
@@ -24,7 +39,10 @@ INTERVAL = 60.0
 BETWEEN_BATCHES = 0.1
 """Seconds between two batches of one look: pruning can wait, other writers cannot."""
 LOOKS_PER_ROUND = 60
-"""Looks until dead letters are read from the first one again."""
+"""Looks until ended jobs are read from the first one again."""
+
+Chore = Callable[[], Coroutine[Any, Any, bool]]
+"""Prunes one batch of something, and returns whether there may be more of it."""
 
 
 class Prune(Service):
@@ -36,45 +54,111 @@ class Prune(Service):
         """Prune in `store`."""
         super().__init__()
         self._store = store
-        self._seen: dict[str, Cursor] = {}
+        self._chores: deque[Chore] = deque()
+        self._pruned: Counter[str] = Counter()
+        self._letters: dict[str, Cursor] = {}
+        self._ended: dict[tuple[str, State], int] = {}
         self._traced = 0
         self._looks = 0
 
     async def tick(self) -> float:
-        """Prune a batch of each; return the seconds until the next time."""
-        due = await self._store.arun(prune_due())
-        letters, more = 0, False
-        for queue, until in due.dead.items():
-            purged, behind = await self._purge(queue, until)
-            letters, more = letters + purged, more or behind
-        keys = await self._store.arun(key_prune()) if due.keys else 0
-        traces = await self._drop_traces()
-        if letters or keys or traces:
-            log_event(
-                logger, logging.INFO, "pruned",
-                f"pruned {letters} dead letters, {keys} keys, and what {traces} jobs left behind",
-                letters=letters, keys=keys, traces=traces,
-            )  # fmt: skip
-        if more or keys or self._traced:
+        """Prune one batch of what there is to prune; return the seconds until the next time."""
+        if not self._chores:
+            self._chores = await self._look()
+        chore = self._chores.popleft()
+        if await chore():
+            self._chores.append(chore)
+        if self._chores:
             return BETWEEN_BATCHES
+        self._report()
         self._looks += 1
         if self._looks % LOOKS_PER_ROUND == 0:
-            self._seen.clear()
+            self._letters.clear()
+            self._ended.clear()
         return INTERVAL * random.uniform(0.75, 1.25)  # so that workers look at different times
 
-    async def _purge(self, queue: str, until: int) -> tuple[int, bool]:
-        """Purge a batch of a queue's letters; return how many, and whether there are more."""
-        seen = self._seen.get(queue, BEGIN)
-        page = await self._store.arun(dead_find(DeadFilter(queue=queue), seen, until))
-        purged = 0
-        if page.ids:
-            purged = len((await self._store.arun(dead_purge(page.ids, until))).ids)
-        self._seen[queue] = page.cursor
-        return purged, not page.last
+    async def _look(self) -> deque[Chore]:
+        """Return what there is to do; at least the traces are looked for."""
+        due = await self._store.arun(prune_due())
+        chores: deque[Chore] = deque([self._drop_traces])
+        for over in due.jobs:
+            chores.append(self._purging(over) if over.state is State.DEAD else self._dropping(over))
+        chores.extend(self._thinning(queue, keep) for queue, keep in due.crowds.items())
+        if due.keys:
+            chores.append(self._drop_keys)
+        if due.counters:
+            chores.append(self._sum_counters)
+        return chores
 
-    async def _drop_traces(self) -> int:
-        """Drop the notes and effects of a batch of jobs that have left; return of how many."""
+    def _report(self) -> None:
+        jobs, letters, keys, traces = (
+            self._pruned[what] for what in ("jobs", "letters", "keys", "traces")
+        )
+        self._pruned.clear()
+        if jobs or letters or keys or traces:
+            log_event(
+                logger, logging.INFO, "pruned",
+                f"pruned {jobs} ended jobs, {letters} dead letters, {keys} keys, and what {traces} "
+                "jobs left behind",
+                jobs=jobs, letters=letters, keys=keys, traces=traces,
+            )  # fmt: skip
+
+    # --- What there is to do ---------------------------------------------------------------
+
+    def _dropping(self, over: Over) -> Chore:
+        """Return how completed or cancelled jobs of a queue are dropped."""
+
+        async def drop() -> bool:
+            line = (over.queue, over.state)
+            page = await self._store.arun(history_find(over, self._ended.get(line, 0)))
+            if page.ids:
+                self._pruned["jobs"] += await self._store.arun(history_drop(page.ids))
+            self._ended[line] = page.cursor
+            return not page.last
+
+        return drop
+
+    def _purging(self, over: Over) -> Chore:
+        """Return how dead letters of a queue are purged by their age."""
+
+        async def purge() -> bool:
+            seen = self._letters.get(over.queue, BEGIN)
+            find = dead_find(DeadFilter(queue=over.queue), seen, over.until)
+            page = await self._store.arun(find)
+            if page.ids:
+                purged = await self._store.arun(dead_purge(page.ids, over.until))
+                self._pruned["letters"] += len(purged.ids)
+            self._letters[over.queue] = page.cursor
+            return not page.last
+
+        return purge
+
+    def _thinning(self, queue: str, keep: int) -> Chore:
+        """Return how dead letters of a queue are purged that are too many."""
+
+        async def thin() -> bool:
+            until, _ = await self._store.arun(dead_latest())
+            crowd = await self._store.arun(dead_crowd(queue, keep))
+            purged = await self._store.arun(dead_purge(crowd, until)) if crowd else None
+            self._pruned["letters"] += 0 if purged is None else len(purged.ids)
+            return purged is not None and len(purged.ids) > 0
+
+        return thin
+
+    async def _drop_keys(self) -> bool:
+        """Drop a batch of the keys whose time is over."""
+        dropped = await self._store.arun(key_prune())
+        self._pruned["keys"] += dropped
+        return dropped > 0
+
+    async def _sum_counters(self) -> bool:
+        """Add up a batch of the minutes that nobody asks for any more."""
+        return await self._store.arun(counters_sum()) > 0
+
+    async def _drop_traces(self) -> bool:
+        """Drop the notes and effects of a batch of jobs that have left."""
         found = await self._store.arun(traces_find(self._traced))
-        dropped = await self._store.arun(traces_drop(found.gone)) if found.gone else 0
+        if found.gone:
+            self._pruned["traces"] += await self._store.arun(traces_drop(found.gone))
         self._traced = found.cursor
-        return dropped
+        return found.cursor > 0

@@ -14,7 +14,7 @@ from dibs.model.lines import Line, Serving
 from dibs.model.times import SECOND, in_seconds
 from dibs.services.base import Service
 from dibs.store import Store
-from dibs.store.ops.claim import line_fronts
+from dibs.store.ops.front import line_fronts
 from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.service")

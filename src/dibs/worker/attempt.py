@@ -8,16 +8,18 @@ import logging
 import traceback
 from typing import Any
 
-from dibs.client.context import JobContext, StopSignal
+from dibs.client.context import JobContext
 from dibs.client.effects import Effects
 from dibs.client.handler import Handler
 from dibs.client.results import dump_result
+from dibs.client.stopping import StopSignal
 from dibs.errors import InvalidArgsError, InvalidJobError
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
 from dibs.model.retry import error_names
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.times import duration
+from dibs.model.uses import hold_key
 from dibs.store.ops.claim import Claimed
 from dibs.telemetry import log_event
 
@@ -28,9 +30,7 @@ TRACEBACK_LIMIT = 20_000
 """Characters kept of an error's message and traceback; of a traceback, the last ones."""
 
 
-def call_args(
-    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
-) -> dict[str, Any]:
+def call_args(handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> dict[str, Any]:
     """Return the keyword arguments for the handler; its context tells when `stop` was told.
 
     Raises:
@@ -46,33 +46,29 @@ def call_args(
             priority=job.priority,
             attempt=ticket.attempt,
             max_attempts=job.max_attempts,
-            worker=worker,
+            worker=job.worker,
             _stop=stop,
-            _effects=Effects(ticket, handler.runner_for),
+            _effects=Effects(ticket, handler.runner_for, handler.rules, stop),
         )
     return kwargs
 
 
-async def attempt_async(
-    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
-) -> Outcome:
+async def attempt_async(handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> Outcome:
     """Run an async handler; only a cancellation gets out."""
     try:
-        return ended(await handler.function(**call_args(handler, job, worker, stop)))
+        return ended(await handler.function(**call_args(handler, job, stop)))
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # SystemExit would end the event loop, and the worker with it
-        return failed(error)
+        return failed(error, job.limits)
 
 
-def attempt_sync(
-    handler: Handler[..., Any], job: Claimed, worker: str, stop: StopSignal
-) -> Outcome:
+def attempt_sync(handler: Handler[..., Any], job: Claimed, stop: StopSignal) -> Outcome:
     """Run a sync handler."""
     try:
-        return ended(handler.function(**call_args(handler, job, worker, stop)))
+        return ended(handler.function(**call_args(handler, job, stop)))
     except BaseException as error:
-        return failed(error)
+        return failed(error, job.limits)
 
 
 def ended(value: Any) -> Outcome:
@@ -107,8 +103,8 @@ def _never_ran(value: Any) -> TypeError:
     )
 
 
-def failed(error: BaseException) -> Failed:
-    """Return the outcome that an exception stands for."""
+def failed(error: BaseException, limits: str | None = None) -> Failed:
+    """Return the outcome that an exception stands for; `limits` are those of the job."""
     try:
         message = str(error) or type(error).__name__
         trace = "".join(traceback.format_exception(error))
@@ -123,6 +119,7 @@ def failed(error: BaseException) -> Failed:
         # Who raises RetryAfter has decided; rules are about what is raised by others.
         errors=() if isinstance(error, RetryAfter) else error_names(error),
         retry_after=_retry_after(error),
+        hold=_hold(error, limits),
     )
 
 
@@ -141,6 +138,12 @@ def _retry_after(error: BaseException) -> int | None:
         return duration(error.retry_after, "retry_after")  # type: ignore[attr-defined]
     except Exception:
         return None
+
+
+def _hold(error: BaseException, limits: str | None) -> str | None:
+    if not isinstance(error, RetryAfter) or error.limit is None:
+        return None
+    return hold_key(error.limit, limits)
 
 
 def _is_invalid_args(error: BaseException) -> bool:

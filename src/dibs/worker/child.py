@@ -14,8 +14,8 @@ from functools import reduce
 from multiprocessing.connection import Connection
 from typing import Any
 
-from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
+from dibs.client.stopping import StopSignal
 from dibs.errors import ConfigurationError
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
@@ -25,10 +25,10 @@ from dibs.worker.attempt import attempt_sync, failed
 _OUTCOMES = {outcome.__name__: outcome for outcome in (Returned, Failed, Snoozed, CalledOff)}
 
 
-def encode_job(handler: Handler[..., Any], job: Claimed, worker: str) -> bytes:
+def encode_job(handler: Handler[..., Any], job: Claimed) -> bytes:
     """Return the message that starts a job."""
     where = (handler.function.__module__, handler.function.__qualname__)
-    return json.dumps([where, list(job), worker]).encode()
+    return json.dumps([where, list(job)]).encode()
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
@@ -62,12 +62,12 @@ def serve(connection: Connection, folder: str) -> None:
 
 
 def _run(message: bytes) -> Outcome:
-    (module, qualname), job, worker = json.loads(message)
+    (module, qualname), job = json.loads(message)
     try:
         handler = _find(module, qualname)
     except Exception as error:
         return failed(error)
-    return attempt_sync(handler, Claimed(*job), worker, StopSignal())
+    return attempt_sync(handler, Claimed(*job), StopSignal())
 
 
 def _find(module: str, qualname: str) -> Handler[..., Any]:

@@ -27,7 +27,6 @@ class Dispatcher:
 
     def __init__(
         self,
-        worker: str,
         handlers: Mapping[str, Handler[..., Any]],
         slots: Slots,
         max_crashes: int,
@@ -38,7 +37,6 @@ class Dispatcher:
         `on_room` is called when there is room for more, `on_ended` for each that ended.
 
         Args:
-            worker: its id.
             handlers: by kind.
             slots: how many jobs run at once, and which slots are reserved.
             max_crashes: how often a job's worker may die before the job is buried.
@@ -54,7 +52,7 @@ class Dispatcher:
         self._prefetch = Prefetch(self._loop.time())
         self._buffer = Buffer()
         self._running: dict[Key, Run] = {}
-        self.runs = Runs(worker, handlers, self._ended)
+        self.runs = Runs(handlers, self._ended)
         self._empty = asyncio.Event()
         self._empty.set()
         self._alone: asyncio.Task[None] | None = None

@@ -6,24 +6,25 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from random import Random
 
 from dibs.model.job import PRIORITY_MIN
 from dibs.model.lifecycle import Interrupted, settle
-from dibs.model.lines import Serving
-from dibs.model.marks import Marks, heads_of
+from dibs.model.lines import Demand, Serving
+from dibs.model.marks import Mark, Marks, heads_of
 from dibs.model.ordering import Credit
 from dibs.model.prefetch import OVERDUE
 from dibs.model.retry import Retry
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.base import Watch
-from dibs.store.ops.claim import Claimed, Key, job_claim
+from dibs.store.ops.claim import Claimed, Found, Key, job_claim, job_set_aside
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_held
 from dibs.telemetry import log_event
 from dibs.worker.dispatch import Dispatcher
+from dibs.worker.turns import Turns
 
 logger = logging.getLogger("dibs.worker")
 
@@ -56,6 +57,7 @@ class Fetcher(Service):
         kinds: list[str],
         dispatcher: Dispatcher,
         settling: Callable[[], set[Key]],
+        turns: Turns,
         holds: Callable[[], bool],
         poll: float,
     ) -> None:
@@ -68,6 +70,7 @@ class Fetcher(Service):
             kinds: what it can run.
             dispatcher: takes what was claimed.
             settling: the claims that are still to be settled.
+            turns: decides on jobs that have limits.
             holds: whether the worker has its lease.
             poll: seconds between two looks where no nudge comes.
         """
@@ -84,6 +87,7 @@ class Fetcher(Service):
         self._kinds = kinds
         self._dispatcher = dispatcher
         self._settling = settling
+        self._turns = turns
         self._holds = holds
         self._poll = poll
         self._watch: Watch | None = None
@@ -101,6 +105,16 @@ class Fetcher(Service):
         self._marks.tell()
         self._nudged = True
         self.poke()
+
+    def resumed(self) -> None:
+        """Look at once, also for blocked jobs: a queue or a kind is paused no more."""
+        self._admitted = float("-inf")
+        self.nudge()
+
+    def readied(self, queues: Collection[str]) -> None:
+        """Look at once at the front of `queues`: jobs that waited for their turn are ready."""
+        self._marks.forget(queues)
+        self.nudge()
 
     def ask(self) -> asyncio.Future[bool]:
         """Have a claim that starts from now on tell whether nothing was held and none found.
@@ -127,20 +141,11 @@ class Fetcher(Service):
         question = self._question
         quiet = question is not None and self._dispatcher.idle and not self._settling()
         admit = question is not None or now - self._admitted >= ADMIT_SECONDS
-        self._claiming = True
-        claim = job_claim(
-            self._worker, self._serving, self._kinds, demand, self._credit, self._marks.use(now),
-            admit=admit, heads=heads_of(demand.count, self._lines),
-        )  # fmt: skip
-        found = await self._store.arun(claim)
-        self._claiming = False
-        self._credit, self._lines = found.credit, found.lines
-        if admit:
-            self._admitted = now if found.admitted < demand.count else float("-inf")
-        self._take(found.jobs, now)
-        self._looked = now
-        self._vain = 0 if found.turns else self._vain + self._nudged
-        self._nudged = False
+        if question is not None:
+            await self._turns.look()
+            await self._turns.tend()
+        await self._turns.fill(demand.count)
+        found = await self._claim(demand, now, admit=admit)
         left = demand.after(found.turns)
         waiting = left.count > 0
         unseen = self._marks.note(found.turns, dry=waiting, lowest=left.lowest)
@@ -151,10 +156,33 @@ class Fetcher(Service):
             self._question = None
             if not question.cancelled():
                 question.set_result(quiet and not found.turns and not unseen)
-        if waiting:
+        if waiting and not found.full:
             return 0.0 if unseen else self._pause()
         # Others took what stood there: they are quicker, so let them be.
-        return 0.0 if found.jobs else CONTENDED_SECONDS
+        return 0.0 if found.jobs or found.pending or found.full else CONTENDED_SECONDS
+
+    async def _claim(self, demand: Demand, now: float, *, admit: bool) -> Found:
+        """Claim, and hand on what may run."""
+        self._claiming = True
+        claim = job_claim(
+            self._worker, self._serving, self._kinds, demand, self._credit, self._marks.use(now),
+            admit=admit, heads=heads_of(demand.count, self._lines),
+        )  # fmt: skip
+        found = await self._store.arun(claim)
+        jobs = found.jobs
+        if found.pending:
+            jobs = [*jobs, *await self._turns.start(found.pending, found.counted)]
+        self._claiming = False
+        self._credit, self._lines = found.credit, found.lines
+        if admit:
+            self._admitted = now if found.admitted < demand.count else float("-inf")
+        self._take(jobs, now)
+        if behind := _behind(jobs):
+            await self._store.arun(job_set_aside(self._kinds, behind))
+        self._looked = now
+        self._vain = 0 if found.turns else self._vain + self._nudged
+        self._nudged = False
+        return found
 
     def _too_early(self) -> float:
         """Return for how long not to look again, where nudge after nudge was for others.
@@ -175,7 +203,8 @@ class Fetcher(Service):
         if jobs:
             self._dispatcher.add(jobs)
         if len(jobs) < len(found):
-            self._report(Counter((job.kind, job.queue) for job in found if job.claim is None), now)
+            left = (job for job in found if job.claim is None and job.kind not in self._kinds)
+            self._report(Counter((job.kind, job.queue) for job in left), now)
 
     def _report(self, blocked: Counter[tuple[str, str]], now: float) -> None:
         for (kind, queue), count in blocked.items():
@@ -204,3 +233,13 @@ class Fetcher(Service):
             back = [settle(claim, Interrupted(), retry, chance) for claim in lost]
             await self._store.arun(job_settle(back))
         self._claiming = False
+
+
+def _behind(found: Iterable[Claimed]) -> list[Mark]:
+    """Return where others like those stand that a claim has blocked, one place in each line."""
+    places: dict[tuple[str, int], Mark] = {}
+    for job in found:
+        if job.claim is None:
+            line = (job.queue, job.priority)
+            places[line] = Mark(*line, job.scheduled_at, job.id)
+    return list(places.values())

@@ -10,9 +10,11 @@ from dibs.client.client import Client
 from dibs.model.slots import Slots
 from dibs.services.base import Service
 from dibs.services.cancels import Cancels
+from dibs.services.pauses import Pauses
 from dibs.services.promote import Promote
 from dibs.services.prune import Prune
 from dibs.services.rescue import Rescue
+from dibs.services.schedules import Schedules
 from dibs.services.stalls import Stalls
 from dibs.store import Store
 from dibs.store.ops.workers import worker_beat
@@ -23,6 +25,7 @@ from dibs.worker.heartbeat import Heartbeat
 from dibs.worker.options import WorkerOptions
 from dibs.worker.recycling import Recycling
 from dibs.worker.settle import Settler
+from dibs.worker.turns import Turns
 
 
 @dataclass(slots=True)
@@ -35,11 +38,14 @@ class Pipeline:
     fetcher: Fetcher
     settler: Settler
     promote: Promote
+    schedules: Schedules
+    turns: Turns
     others: tuple[Service, ...]
 
     def services(self) -> tuple[Service, ...]:
         """Return every loop."""
-        return (self.settler, self.fetcher, self.promote, *self.others)
+        loops = (self.settler, self.fetcher, self.promote, self.schedules, self.turns)
+        return (*loops, *self.others)
 
 
 def make_pipeline(
@@ -61,22 +67,33 @@ def make_pipeline(
     handlers, settings, serving = client.handlers, client.settings, options.serving
     settler = Settler(store, handlers)
     slots = Slots(options.concurrency, options.reserve)
-    dispatcher = Dispatcher(worker, handlers, slots, settings.max_crashes, settler)
+    dispatcher = Dispatcher(handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
+    turns = Turns(store, worker, serving.queues)
     fetcher = Fetcher(
-        store, worker, serving, list(handlers), dispatcher, settler.held, heartbeat.holds,
+        store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,
     )  # fmt: skip
+    settler.on_ready = turns.on_ready = fetcher.readied
     dispatcher.on_room = fetcher.poke
     others = (
         Rescue(store, settings, fetcher.nudge),
         Stalls(store, serving, settings),
         Cancels(store, worker, lambda: not dispatcher.idle, dispatcher.call_off),
+        Pauses(store, fetcher.resumed),
         Prune(store),
         _recycling(options, dispatcher, recycle),
     )
     promote = Promote(store, fetcher.nudge)
-    return Pipeline(store, heartbeat, dispatcher, fetcher, settler, promote, others)
+
+    def fired() -> None:
+        fetcher.nudge()
+        promote.poke()  # what has jitter is not ready yet
+
+    schedules = Schedules(store, fired)
+    return Pipeline(
+        store, heartbeat, dispatcher, fetcher, settler, promote, schedules, turns, others
+    )
 
 
 def _heartbeat(

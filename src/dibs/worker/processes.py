@@ -30,9 +30,8 @@ class ProcessExecutor:
     A child that dies fails only its own job, and the next job gets a new child.
     """
 
-    def __init__(self, worker: str, done: Done) -> None:
-        """Run jobs of `worker`; call `done` on the running loop for each that ended."""
-        self._worker = worker
+    def __init__(self, done: Done) -> None:
+        """Run jobs; call `done` on the running loop for each that ended."""
         self._done = done
         self._loop = asyncio.get_running_loop()
         self._context = multiprocessing.get_context("spawn")
@@ -50,7 +49,7 @@ class ProcessExecutor:
         self._busy[key_of(job)] = found
         self._loop.add_reader(found.connection.fileno(), self._ended, job)
         try:
-            found.connection.send_bytes(child.encode_job(handler, job, self._worker))
+            found.connection.send_bytes(child.encode_job(handler, job))
         except OSError:  # it died while idle; its end of file is reported by the reader
             return
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
+from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import CalledOff, Failed, Interrupted, Outcome, Returned
 from dibs.model.timeouts import time_limit, timed_out
 from dibs.model.times import SECOND, in_seconds
@@ -69,17 +69,15 @@ class Runs:
 
     def __init__(
         self,
-        worker: str,
         handlers: Mapping[str, Handler[..., Any]],
         ended: Callable[[Claimed, Outcome], None],
     ) -> None:
-        """Run jobs of `worker` by `handlers`; call `ended` on the loop for each that ended."""
-        self._worker = worker
+        """Run jobs by `handlers`; call `ended` on the loop for each that ended."""
         self._handlers = handlers
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadExecutor(worker, ended, self._came_back)
-        self._processes = ProcessExecutor(worker, ended)
+        self._threads = ThreadExecutor(ended, self._came_back)
+        self._processes = ProcessExecutor(ended)
         self._interrupting = False
         self.leaked = 0
         """Handlers that were left behind, and have not returned yet."""
@@ -113,7 +111,7 @@ class Runs:
     async def _run_async(self, handler: Handler[..., Any], run: Run) -> None:
         run.began = True
         try:
-            outcome = await attempt_async(handler, run.job, self._worker, run.stop)
+            outcome = await attempt_async(handler, run.job, run.stop)
         except asyncio.CancelledError as error:
             interrupted = self._interrupting and run.exceeded is None
             outcome = Interrupted(began=True) if interrupted else failed(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -27,6 +27,7 @@ from dibs.model.lifecycle import (
     settle,
 )
 from dibs.model.retry import retry_from_json
+from dibs.model.uses import key_parts
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.claim import Claimed, Key, key_of
@@ -61,6 +62,8 @@ class Settler(Service):
         self._try_at: dict[Key, float] = {}
         # Sent, and never answered: what is found completed later may have been so by that.
         self._doubted: set[Key] = set()
+        self.on_ready: Callable[[Collection[str]], None] = lambda _: None
+        """Told in which queues others may start, for whom slots came free."""
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -114,23 +117,29 @@ class Settler(Service):
 
     async def _flush(self, batch: list[tuple[Claimed, Settlement]]) -> None:
         again = {job.queue for job, end in batch if isinstance(end, Requeue)}
-        settling = replace(job_settle([end for _, end in batch]), nudges=lambda _: again)
+        settling = replace(
+            job_settle([end for _, end in batch]), nudges=lambda moved: again | moved.ready
+        )
         keys = {key_of(job) for job, _ in batch}
         doubted = self._doubted & keys
         self._doubted |= keys
         try:
-            moved = await self._store.arun(settling)
+            settled = await self._store.arun(settling)
         except StoreUnavailableError:
             raise
         except StoreError as error:
             self._doubted -= keys - doubted
             await self._flush_singly(batch, error)
             return
+        if settled.ready:
+            self.on_ready(settled.ready)
+        for key in settled.unknown:
+            _report_unknown(key)
         for job, settlement in batch:
-            if job.id in moved:
+            if job.id in settled.moved:
                 del self._pending[key_of(job)]
-                _report(job, settlement)
-        if refused := [(job, settlement) for job, settlement in batch if job.id not in moved]:
+                _report(job, settlement, cancelled=job.id in settled.cancelled)
+        if refused := [(job, end) for job, end in batch if job.id not in settled.moved]:
             await self._sort_out(refused, doubted)
         self._doubted -= keys
 
@@ -140,10 +149,10 @@ class Settler(Service):
         uncounted: list[int] = []
         for job, settlement in refused:
             key = key_of(job)
-            if key in found.running:
+            if (job.id, job.worker, job.claim) in found.running:
                 self._lay_aside(key, LOCKED_SECONDS)
                 continue
-            completed = (job.id, job.started_at) in found.completed
+            completed = (job.id, job.worker, job.started_at) in found.completed
             del self._pending[key]
             _report_refused(job, settlement, completed)
             if completed and key not in doubted:
@@ -167,14 +176,14 @@ class Settler(Service):
         )  # fmt: skip
         outcome = Failed("StoreError", f"its end could not be stored: {type(error).__name__}")
         try:
-            moved = await self._store.arun(job_settle([self._settlement(job, outcome)]))
+            settled = await self._store.arun(job_settle([self._settlement(job, outcome)]))
         except StoreUnavailableError:
             raise
         except StoreError as worse:
             self._lay_aside(key_of(job), STUCK_SECONDS)
             _report_stuck(job, settlement, worse)
             return
-        if moved:
+        if settled.moved:
             del self._pending[key_of(job)]
         else:
             await self._sort_out(batch, self._doubted)
@@ -189,6 +198,16 @@ def _verb(settlement: Settlement) -> str:
     if isinstance(settlement, Requeue):
         return settlement.verb
     return "bury" if isinstance(settlement, Bury) else str(settlement.state)
+
+
+def _report_unknown(key: str) -> None:
+    name, _ = key_parts(key)
+    log_event(
+        logger, logging.WARNING, "limit_unknown",
+        f"a handler raised RetryAfter(limit={name!r}), but no limit has this name, so nothing else "
+        f"is held up; declare it: app.limits.declare([Limit(name={name!r}, rate=…)])",
+        limit=name,
+    )  # fmt: skip
 
 
 def _report_refused(job: Claimed, settlement: Settlement, completed: bool) -> None:
@@ -222,11 +241,18 @@ def _report_stuck(job: Claimed, settlement: Settlement, error: StoreError) -> No
     )  # fmt: skip
 
 
-def _report(job: Claimed, settlement: Settlement) -> None:
+def _report(job: Claimed, settlement: Settlement, *, cancelled: bool) -> None:
     if isinstance(settlement, Finish) and settlement.state is State.COMPLETED:
         return
     fields = {"job_id": job.id, "kind": job.kind, "queue": job.queue, "attempt": job.attempt}
-    if isinstance(settlement, Bury):
+    if cancelled and isinstance(settlement, Requeue) and (failure := settlement.failure):
+        log_event(
+            logger, logging.WARNING, "job_cancelled",
+            f"job {job.id} failed, and is not tried again, for somebody has cancelled it: "
+            f"{failure.message}",
+            error_type=failure.error_type, **fields,
+        )  # fmt: skip
+    elif isinstance(settlement, Bury):
         log_event(
             logger, logging.ERROR, "job_buried",
             f"job {job.id} was buried ({settlement.reason}): {settlement.failure.message}",
@@ -241,5 +267,5 @@ def _report(job: Claimed, settlement: Settlement) -> None:
         )  # fmt: skip
     else:
         given_up = "job_snoozed" if _verb(settlement) == "snooze" else "job_released"
-        ended = "job_cancelled" if isinstance(settlement, Finish) else given_up
+        ended = "job_cancelled" if cancelled or isinstance(settlement, Finish) else given_up
         log_event(logger, logging.DEBUG, ended, f"job {job.id}: {ended[4:]}", **fields)

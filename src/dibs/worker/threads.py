@@ -10,8 +10,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from dibs.client.context import StopSignal
 from dibs.client.handler import Handler
+from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import Outcome
 from dibs.store.ops.claim import Claimed, Key, key_of
 from dibs.worker.attempt import attempt_sync
@@ -22,15 +22,13 @@ Done = Callable[[Claimed, Outcome], None]
 class ThreadExecutor:
     """Runs jobs in daemon threads, as many as are needed at once, and reports on the loop."""
 
-    def __init__(self, worker: str, done: Done, late: Done) -> None:
-        """Run jobs of `worker`, and tell of each that ended on the running loop.
+    def __init__(self, done: Done, late: Done) -> None:
+        """Run jobs, and tell of each that ended on the running loop.
 
         Args:
-            worker: its id.
             done: told of a job that ended.
             late: told instead where the job's thread had been left behind.
         """
-        self._worker = worker
         self._done = done
         self._late = late
         self._loop = asyncio.get_running_loop()
@@ -71,7 +69,7 @@ class ThreadExecutor:
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
             handler, job, stop = item
-            outcome = contextvars.Context().run(attempt_sync, handler, job, self._worker, stop)
+            outcome = contextvars.Context().run(attempt_sync, handler, job, stop)
             self._ended.append((job, outcome))
             with self._lock:
                 wake, self._reporting = not self._reporting, True

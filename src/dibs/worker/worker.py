@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dibs.client.client import Client
 from dibs.services.base import Service
 from dibs.store import Role, Store, open_store
+from dibs.store.ops.declarations import Declared, schedule_declare
+from dibs.store.ops.limit_rules import limit_declare
 from dibs.store.ops.queues import queue_declare
 from dibs.store.ops.workers import job_due, worker_leave
 from dibs.telemetry import log_event
@@ -129,12 +131,15 @@ class Worker:
     async def _live(self, parts: Pipeline, *, until_idle: bool) -> None:
         loop = asyncio.get_running_loop()
         await self._declare(parts.store)
+        await parts.schedules.catch_up()
         await parts.promote.catch_up()
         await asyncio.to_thread(parts.heartbeat.start)
 
         def nudged() -> None:
             parts.fetcher.nudge()
             parts.promote.poke()
+            if self._client.limits.declared:
+                parts.turns.poke()
 
         serving = self._options.serving
         watch = parts.store.watch(serving, lambda: call_soon(loop, nudged))
@@ -156,9 +161,19 @@ class Worker:
             await asyncio.to_thread(watch.close)
 
     async def _declare(self, store: Store) -> None:
-        """Store what the code says of the queues."""
-        if declared := self._client.queues.declared:
+        """Store what the code says of queues, limits and schedules."""
+        client = self._client
+        if declared := client.queues.declared:
             await store.arun(queue_declare(declared))
+        if rules := client.limits.declared:
+            await store.arun(limit_declare(rules))
+        done = await store.arun(schedule_declare(client.schedules.declared, list(client.handlers)))
+        if done != Declared():
+            log_event(
+                logger, logging.INFO, "schedules_declared",
+                f"the code adds {done.added}, changes {done.changed}, removes {done.removed}",
+                added=done.added, changed=done.changed, removed=done.removed,
+            )  # fmt: skip
 
     @staticmethod
     async def _idle(parts: Pipeline) -> None:

@@ -201,7 +201,8 @@ def _counts(job: Job, record: Record, told: Told) -> Iterator[Violation]:
             f"counts {record.attempt} attempts where {len(record.failed)} failed and it is "
             f"{record.places[0]}"
         )
-    rescues = sum(end.what is What.RESCUED for term in job.terms.values() for end in term.ends)
+    ends = [end for term in job.terms.values() for end in term.ends]
+    rescues = sum(end.what is What.RESCUED and end.to != "cancelled" for end in ends)
     silent = sum(not term.ends and told.may_have_ended(term) for term in job.terms.values())
     most = float("inf") if told.may_have_claimed() else rescues + silent
     if not rescues <= record.crashes <= most:

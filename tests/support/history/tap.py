@@ -13,7 +13,7 @@ from typing import Any
 from dibs.errors import DibsError
 from dibs.model.lifecycle import Bury, Finish, Settlement
 from dibs.store.ops.claim import Found
-from dibs.store.ops.workers import Rescued
+from dibs.store.ops.settle import Settled
 from dibs.store.postgres import PostgresStore
 from dibs.store.sqlite import SqliteStore
 from dibs.store.statement import Operation
@@ -62,7 +62,7 @@ def _claimed(worker: str, found: Found, _: str, asked: int) -> Iterator[Event]:
 
 
 def _settled(
-    settlements: list[Settlement], moved: set[int], worker: str, asked: int
+    settlements: list[Settlement], settled: Settled, worker: str, asked: int
 ) -> Iterator[Event]:
     # A worker that lost a claim and got the same job again may settle both at once. The answer
     # names the job alone: it was moved under the claim that is valid, which is the last one.
@@ -70,13 +70,16 @@ def _settled(
     for end in settlements:
         last[end.claim.job_id] = max(end.claim.number, last.get(end.claim.job_id, 0))
     for end in settlements:
-        valid = end.claim.job_id in moved and end.claim.number == last[end.claim.job_id]
-        yield _settlement(What.SETTLED if valid else What.REFUSED, end, worker, asked)
+        valid = end.claim.job_id in settled.moved and end.claim.number == last[end.claim.job_id]
+        if valid:
+            yield _settlement(What.SETTLED, settled.became(end), worker, asked)
+        else:
+            yield _settlement(What.REFUSED, end, worker, asked)
 
 
-def _rescued(_: int, rescued: list[Rescued], worker: str, asked: int) -> Iterator[Event]:
-    for job in rescued:
-        yield _settlement(What.RESCUED, job.settlement, job.worker, asked)
+def _rescued(_: int, rescued: list[Settlement], worker: str, asked: int) -> Iterator[Event]:
+    for end in rescued:
+        yield _settlement(What.RESCUED, end, end.claim.worker, asked)
 
 
 def _doubts(name: str, argument: Any, worker: str, asked: int) -> Iterator[Event]:

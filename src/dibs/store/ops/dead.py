@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any, NamedTuple
+from typing import Any
 
 from dibs.errors import DibsError, JobNotFoundError, JobStateError
 from dibs.model.dead import DeadFilter, DeadLetter, Note, Refused, refused_for_key
@@ -114,12 +114,13 @@ def _read(job_id: int, verb: str) -> Generator[Statement, RowList, DeadLetter]:
     rows = yield Statement("dead_get", {"id": job_id})
     job = yield from read_job(job_id)
     if job.state is not State.DEAD or not rows:
-        raise _not_dead(job, verb)
+        raise not_dead(job, verb)
     notes = yield from _notes([job_id])
     return _letter(job, notes[job_id], rows[0])
 
 
-def _not_dead(job: Job, verb: str) -> JobStateError:
+def not_dead(job: Job, verb: str) -> JobStateError:
+    """Return the error for a job that is no dead letter."""
     return JobStateError(job.id, job.state, verb, "dead")
 
 
@@ -205,47 +206,13 @@ def dead_replay(
         done: how many were replayed since.
         gap: microseconds between two of them.
     """
-    return (yield from _replay(ids, until, {"args": None, "base": base, "done": done, "gap": gap}))
+    return (yield from replay(ids, until, {"args": None, "base": base, "done": done, "gap": gap}))
 
 
-class Edit(NamedTuple):
-    """What an edited replay changes."""
-
-    args: str
-    """JSON text."""
-    was: str | None
-    """The unique key that the kind gives the old args; None where it gives none."""
-    key: str | None
-    """The one it gives the new args."""
-
-
-@operation()
-def dead_replay_edited(job_id: int, edit: Callable[[Job], Edit]) -> Steps[Changed]:
-    """Give one letter new attempts with other args, and the unique key that goes with them.
-
-    Args:
-        job_id: which one.
-        edit: returns what to change; what it raises ends this before anything has changed.
-
-    Raises:
-        KeyInUseError: another job holds the new key; nothing has changed.
-    """
-    job = yield from read_job(job_id)
-    if job.state is not State.DEAD:
-        raise _not_dead(job, "replay")
-    args, was, key = edit(job)
-    if key != was:
-        yield Statement("dead_rekey", {"id": job_id, "was": was, "key": key})
-    change = {"args": args, "base": 0, "done": 0, "gap": 0}
-    changed = yield from _replay([job_id], None, change)
-    for refused in changed.refused:
-        raise refused.error  # and the key is what it was
-    return changed
-
-
-def _replay(
+def replay(
     ids: list[int], until: int | None, change: dict[str, Any]
 ) -> Generator[Statement, RowList, Changed]:
+    """Give letters new attempts, and free keys that nobody needs any more."""
     rows = yield Statement("dead_replay", _chosen(ids, until) | change)
     if left := _without(ids, rows):
         held = yield Statement("dead_holders", _chosen(left, until))
@@ -294,4 +261,4 @@ def _changed(
 
 
 def _why(job_id: int, job: Job | None, verb: str) -> DibsError:
-    return JobNotFoundError(job_id) if job is None else _not_dead(job, verb)
+    return JobNotFoundError(job_id) if job is None else not_dead(job, verb)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dibs.model.pauses import Paused
 from dibs.store.migrate import schema_version
+from dibs.store.ops.pauses import pause_list
+from dibs.store.ops.schedules import Schedule, schedule_list
 from dibs.store.ops.stats import PlaceCount, stats_count
 from dibs.store.ops.workers import FORGET_AFTER, WorkerRecord, worker_list
 from dibs.store.statement import Statement, Steps, operation
@@ -52,6 +55,8 @@ class Facts:
     workers: list[WorkerRecord] = field(default_factory=list)
     """Also those whose lease ran out within the last hour."""
     places: list[PlaceCount] = field(default_factory=list)
+    paused: list[Paused] = field(default_factory=list)
+    schedules: list[Schedule] = field(default_factory=list)
 
 
 @operation(reads=True)
@@ -66,4 +71,6 @@ def doctor_look(newest: int) -> Steps[Facts]:
         return Facts(now, version, settings, holders, tables)
     workers = yield from worker_list(FORGET_AFTER).steps()
     counts = yield from stats_count().steps()
-    return Facts(now, version, settings, holders, tables, workers, counts.places)
+    paused = yield from pause_list().steps()
+    schedules = yield from schedule_list().steps()
+    return Facts(now, version, settings, holders, tables, workers, counts.places, paused, schedules)

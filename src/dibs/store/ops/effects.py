@@ -23,7 +23,7 @@ def effect_take(claim: Claim, name: str) -> Steps[tuple[bool, Any]]:
     # The mark first, which waits for another attempt that is about to leave it: when the claim is
     # looked at after that, it holds, or the other attempt has taken the job over.
     taken = yield Statement("effect_take", mark)
-    if not (yield Statement("claim_held", {"id": claim.job_id, "claim": claim.number})):
+    if not (yield Statement("claim_held", _shown(claim))):
         raise ClaimLostError(claim.job_id)
     if taken:
         return True, None
@@ -53,11 +53,16 @@ def job_complete(claim: Claim, result: str | None) -> Steps[None]:
     """
     # Ends are taken past rows that are locked. Whoever has this one, the worker that cancels it or
     # a rescuer, is waited for: then the claim holds, or it is lost.
-    held = {"id": claim.job_id, "claim": claim.number}
-    if not (yield Statement("claim_lock", held)):
+    if not (yield Statement("claim_lock", _shown(claim))):
         raise ClaimLostError(claim.job_id)
     # Not counted here: the counter would be locked until the handler commits, and with it every
     # end of that kind on this worker. The worker counts it when the attempt ends; if it dies or
     # loses the database between the two, a figure is lost, never a job.
     end = (claim.job_id, claim.number, str(State.COMPLETED), result, None)
-    yield Statement("job_finish", finishing([end], counted=False))
+    yield Statement("job_finish", finishing(claim.worker, [end], counted=False))
+    if claim.counted:
+        yield Statement("slots_leave", {"ids": [claim.job_id]})
+
+
+def _shown(claim: Claim) -> dict[str, Any]:
+    return {"id": claim.job_id, "claim": claim.number, "worker": claim.worker}

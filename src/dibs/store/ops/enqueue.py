@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dibs.model.job import NewJob, State
+from dibs.model.uses import uses_to_json
 from dibs.store.statement import Row, Rows, Statement, Steps, operation
 
 CHUNK = 10_000
 """Jobs per statement."""
 
 COLUMNS = (
-    "kind", "queue", "priority", "args", "max_attempts", "scheduled_at", "delay", "timeout", "retry"
+    "kind", "queue", "priority", "args", "max_attempts", "scheduled_at", "delay", "timeout",
+    "retry", "limits", "turn",
 )  # fmt: skip
 """What statements are given of new jobs."""
 
@@ -43,5 +45,5 @@ def row_of(job: NewJob) -> Row:
     """Return what a statement is given of a job, by `COLUMNS`."""
     return (
         job.kind, job.queue, job.priority, job.args, job.max_attempts, job.scheduled_at, job.delay,
-        job.timeout, job.retry,
+        job.timeout, job.retry, uses_to_json(job.limits), job.turn,
     )  # fmt: skip

@@ -13,7 +13,8 @@ from dibs.model.job import WAITING, AttemptOutcome, Job, State
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import policy_from_json
 from dibs.model.times import from_micros
-from dibs.store.ops.claim import read_front
+from dibs.model.uses import in_words
+from dibs.store.ops.front import read_front
 from dibs.store.statement import Row, RowList, Statement, Steps, operation
 
 TRIES = 10
@@ -85,7 +86,7 @@ def _job(row: Row) -> Job:
         worker=worker,
         result=None if result is None else _value(result),
         error=error,
-        reason=reason,
+        reason=in_words(reason) if state == State.BLOCKED and reason else reason,
         cancelling=bool(cancelling),
     )
 
@@ -171,7 +172,7 @@ def _next_ids(
     else:
         names = (queue,)
     serving = Serving(names)
-    front = yield from read_front(serving, limit, limit, kind=kind)
+    front = yield from read_front(serving, limit, limit, kind=kind, paused=True)
     return [turn.job_id for turn in front.order(serving, Demand(limit), {})]
 
 
@@ -216,3 +217,21 @@ def job_reprioritize(job_id: int, priority: int) -> Steps[Job]:
     statement = Statement("job_reprioritize", {"id": job_id, "priority": priority})
     by_state = dict.fromkeys(WAITING, statement)
     return (yield from _change(job_id, "reprioritize", by_state, "scheduled, blocked or ready"))
+
+
+@operation()
+def job_reschedule(job_id: int, scheduled_at: int | None, delay: int) -> Steps[Job]:
+    """Give a waiting job another time and return it as it is then.
+
+    Args:
+        job_id: which job.
+        scheduled_at: when it may start, in microseconds since 1970 UTC; None for now plus `delay`.
+        delay: microseconds.
+
+    Raises:
+        JobNotFoundError: no job has this id.
+        JobStateError: it runs, or has ended.
+    """
+    when = {"id": job_id, "scheduled_at": scheduled_at, "delay": delay}
+    by_state = dict.fromkeys(WAITING, Statement("job_reschedule", when))
+    return (yield from _change(job_id, "reschedule", by_state, "scheduled, blocked or ready"))

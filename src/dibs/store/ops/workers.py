@@ -12,7 +12,8 @@ from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
 from dibs.model.lines import Serving
 from dibs.model.retry import Retry
 from dibs.model.times import from_micros
-from dibs.store.ops.claim import Key, lines_of
+from dibs.store.ops.claim import Key
+from dibs.store.ops.front import lines_of
 from dibs.store.ops.settle import job_settle
 from dibs.store.statement import Row, Statement, Steps, operation
 from dibs.telemetry import Ages
@@ -21,6 +22,15 @@ BATCH = 1000
 """Jobs promoted or rescued per transaction."""
 FORGET_AFTER = 3600 * 1_000_000
 """Microseconds after the end of its lease until a lost worker's row is dropped."""
+
+
+def silence_of(lease: int) -> int:
+    """Return for how long nobody is heard of where not the workers but the database was away.
+
+    A lease is three heartbeats or more. So a worker that lives, if alone, is never silent for so
+    long; and one that lives and could not beat in time has a lease that ends later than this.
+    """
+    return lease * 2 // 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +69,6 @@ class WorkerRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescued:
-    """A job taken from a worker whose lease ran out."""
-
-    job_id: int
-    worker: str
-    settlement: Settlement
-
-
-@dataclass(frozen=True, slots=True)
 class CallOff:
     """A request to cancel a job that runs."""
 
@@ -88,6 +89,9 @@ def worker_beat(
     wall: int | None = None,
 ) -> Steps[None]:
     """Keep `worker` alive for `lease` microseconds more; the first beat registers it.
+
+    It is in everybody's favour where nobody could beat for a while: whoever runs jobs is given as
+    much time to be heard of again.
 
     Args:
         worker: its id.
@@ -112,6 +116,7 @@ def worker_beat(
             "reserve": json.dumps(dict(reserve)),
             "leaked": leaked,
             "lease": lease,
+            "silence": silence_of(lease),
             "loops": json.dumps({name: _rounded(ages) for name, ages in (loops or {}).items()}),
             "wall": wall,
         },
@@ -189,24 +194,25 @@ def job_promote() -> Steps[list[str]]:
 
 
 @operation()
-def job_rescue(max_crashes: int) -> Steps[list[Rescued]]:
-    """Take running jobs from workers whose lease ran out, and say what became of each.
+def job_rescue(max_crashes: int, lease: int) -> Steps[list[Settlement]]:
+    """Take running jobs from workers whose lease ran out, and return what became of each.
 
-    A job goes back to its place in the line; one whose workers died `max_crashes` times is
-    buried instead.
+    A job goes back to its place in the line; one that somebody asked to cancel ends instead, and
+    one whose workers died `max_crashes` times is buried.
+
+    Args:
+        max_crashes: how often the workers of a job may die.
+        lease: that of the rescuer, in microseconds. Where nobody was heard of for most of it,
+            nobody is rescued: the next heartbeat tells who lives.
     """
-    yield Statement("worker_forget", {"grace": FORGET_AFTER})
-    rows = yield Statement("job_stale", {"count": BATCH})
-    rescued = [
-        Rescued(
-            job_id, worker, _settlement(Claim(job_id, number, attempt, most), crashes, max_crashes)
-        )
-        for job_id, number, attempt, most, crashes, worker in rows
-    ]
-    if rescued:
-        moved = yield from job_settle([job.settlement for job in rescued]).steps()
-        rescued = [job for job in rescued if job.job_id in moved]
-    return rescued
+    silence = silence_of(lease)
+    yield Statement("worker_forget", {"grace": FORGET_AFTER, "silence": silence})
+    rows = yield Statement("job_stale", {"count": BATCH, "silence": silence})
+    if not rows:
+        return []
+    ends = [_settlement(Claim(*claim), crashes, max_crashes) for *claim, crashes in rows]
+    settled = yield from job_settle(ends).steps()
+    return [settled.became(end) for end in ends if end.claim.job_id in settled.moved]
 
 
 def _settlement(claim: Claim, crashes: int, max_crashes: int) -> Settlement:

@@ -61,10 +61,17 @@ WITH letter AS MATERIALIZED (
         scheduled_at = GREATEST(:now, :base::bigint + (:done::bigint + p.n) * :gap::bigint)
     FROM place AS p
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM moved)) AND p.job_id = j.id
-    RETURNING j.id, j.queue, j.priority, j.scheduled_at
+    RETURNING j.id, j.queue, j.priority, j.scheduled_at, j.turn
 ), ready AS (
     INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-    SELECT id, queue, priority, scheduled_at FROM alive WHERE scheduled_at <= :now
+    SELECT id, queue, priority, scheduled_at FROM alive WHERE scheduled_at <= :now AND turn IS NULL
+), blocked AS (
+    INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+    SELECT turn, queue, priority, scheduled_at, id FROM alive
+    WHERE scheduled_at <= :now AND turn IS NOT NULL
+    RETURNING key
+), arrival AS (
+    INSERT INTO dibs_arrivals (key, count) SELECT key, count(*) FROM blocked GROUP BY key
 ), scheduled AS (
     INSERT INTO dibs_scheduled (due, job_id)
     SELECT scheduled_at, id FROM alive WHERE scheduled_at > :now
@@ -91,3 +98,12 @@ WITH letter AS MATERIALIZED (
     DELETE FROM dibs_keys WHERE job_id = ANY (ARRAY(SELECT job_id FROM gone))
 )
 SELECT job_id FROM gone;
+
+-- name: dead_relimit
+-- Give a dead letter other :limits, and the key under which it waits for its turn: that of its tenant
+-- by its new :args, where its queue is fair, and else :turn.
+UPDATE dibs_jobs AS j SET limits = :limits, turn = COALESCE((
+    SELECT 'fair:' || json_build_array(q.name, left(:args::json ->> q.fair_by, 200))::text
+    FROM dibs_queues AS q
+    WHERE q.name = j.queue AND q.fair_by IS NOT NULL AND j.priority < q.fair_below
+), :turn) WHERE j.id = :id;

@@ -59,12 +59,13 @@ WITH input AS MATERIALIZED (
         :jobs_job_id::bigint[], :jobs_kind::text[], :jobs_queue::text[],
         :jobs_priority::smallint[], :jobs_args::text[], :jobs_max_attempts::integer[],
         :jobs_scheduled_at::bigint[], :jobs_delay::bigint[], :jobs_timeout::bigint[],
-        :jobs_retry::text[]
+        :jobs_retry::text[], :jobs_limits::text[], :jobs_turn::text[]
     ) AS i (
-        job_id, kind, queue, priority, args, max_attempts, scheduled_at, delay, timeout, retry
+        job_id, kind, queue, priority, args, max_attempts, scheduled_at, delay, timeout, retry,
+        limits, turn
     )
 ), job AS MATERIALIZED (
-    SELECT j.id, j.queue, j.priority, j.scheduled_at FROM dibs_jobs AS j
+    SELECT j.id, j.queue, j.priority, j.scheduled_at, j.limits FROM dibs_jobs AS j
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM input)) ORDER BY j.id
 ), in_ready AS MATERIALIZED (
     SELECT h.* FROM job AS j CROSS JOIN LATERAL (
@@ -95,17 +96,33 @@ WITH input AS MATERIALIZED (
 ), waiting AS MATERIALIZED (
     SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled
     UNION ALL SELECT job_id FROM blocked
+), passed AS (
+    -- If its turn under limits had come, the next one has it.
+    INSERT INTO dibs_arrivals (key, count)
+    SELECT need ->> 0, count(*) FROM job CROSS JOIN json_array_elements(job.limits::json) AS need
+    WHERE job.id = ANY (ARRAY(SELECT job_id FROM ready)) GROUP BY 1
 ), replaced AS (
     UPDATE dibs_jobs AS j
     SET kind = i.kind, queue = i.queue, priority = i.priority, args = i.args::json,
-        max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry,
+        max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry, limits = i.limits,
+        turn = CASE WHEN q.fair_by IS NOT NULL AND i.priority < q.fair_below
+            THEN 'fair:' || json_build_array(i.queue, left(i.args::json ->> q.fair_by, 200))::text
+            ELSE i.turn END,
         scheduled_at = COALESCE(i.scheduled_at, :now + i.delay)
-    FROM input AS i
+    FROM input AS i LEFT JOIN dibs_queues AS q ON q.name = i.queue
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM waiting)) AND i.job_id = j.id
-    RETURNING j.id, j.queue, j.priority, j.scheduled_at
+    RETURNING j.id, j.queue, j.priority, j.scheduled_at, j.turn
 ), ready_anew AS (
     INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-    SELECT id, queue, priority, scheduled_at FROM replaced WHERE scheduled_at <= :now
+    SELECT id, queue, priority, scheduled_at FROM replaced
+    WHERE scheduled_at <= :now AND turn IS NULL
+), blocked_anew AS (
+    INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+    SELECT turn, queue, priority, scheduled_at, id FROM replaced
+    WHERE scheduled_at <= :now AND turn IS NOT NULL
+    RETURNING key
+), arrival AS (
+    INSERT INTO dibs_arrivals (key, count) SELECT key, count(*) FROM blocked_anew GROUP BY key
 ), scheduled_anew AS (
     INSERT INTO dibs_scheduled (due, job_id)
     SELECT scheduled_at, id FROM replaced WHERE scheduled_at > :now

@@ -1,7 +1,7 @@
 -- Differs from SQLite: one statement each, with the rows as arrays. Every one is fenced: it moves
--- only jobs that still run under the claim given, and returns their ids. Rows that somebody has
--- locked (a handler that completes its job, and has not committed yet) are skipped: one that hangs
--- must not hold up the ends of all others.
+-- only jobs that still run for :worker under the claim given, and returns their ids. Rows that
+-- somebody has locked (a handler that completes its job, and has not committed yet) are skipped: one
+-- that hangs must not hold up the ends of all others.
 
 -- name: job_finish
 -- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
@@ -17,7 +17,8 @@ WITH input AS MATERIALIZED (
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
-        AND i.claim = r.claim AND (:asked::integer = 0 OR r.cancel IS NOT NULL)
+        AND i.claim = r.claim AND r.worker = :worker
+        AND (:asked::integer = 0 OR r.cancel IS NOT NULL)
     RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result,
         COALESCE(i.reason, CASE i.state WHEN 'cancelled' THEN NULLIF(r.cancel, '') END) AS reason
 ), job AS (
@@ -64,7 +65,7 @@ WITH input AS MATERIALIZED (
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
-        AND i.claim = r.claim AND r.cancel IS NULL
+        AND i.claim = r.claim AND r.worker = :worker AND r.cancel IS NULL
     RETURNING r.*, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input: from what was settled the planner expects one row, and would read
@@ -117,7 +118,7 @@ WITH input AS MATERIALIZED (
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
-        AND i.claim = r.claim
+        AND i.claim = r.claim AND r.worker = :worker
     RETURNING r.*, i.reason, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input, as in job_requeue.
@@ -156,11 +157,11 @@ WITH input AS MATERIALIZED (
 SELECT job_id FROM settled;
 
 -- name: job_unmoved
--- What became of the jobs :ids, whose end moved nothing. Returns id; its claim while it runs, else
--- NULL; and where it is completed, when the attempt that did it began.
-SELECT job_id, claim, NULL::bigint FROM dibs_running WHERE job_id = ANY (:ids::bigint[])
+-- What became of the jobs :ids, whose end moved nothing. Returns id and worker; its claim while it
+-- runs, else NULL; and where it is completed, when the attempt that did it began.
+SELECT job_id, worker, claim, NULL::bigint FROM dibs_running WHERE job_id = ANY (:ids::bigint[])
 UNION ALL
-SELECT id, NULL, started_at FROM dibs_history
+SELECT id, worker, NULL, started_at FROM dibs_history
 WHERE id = ANY (:ids::bigint[]) AND state = 'completed';
 
 -- name: job_count
@@ -176,5 +177,6 @@ ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = c.count + excluded.count, wait = c.wait + excluded.wait, run = c.run + excluded.run;
 
 -- name: claim_lock
--- One row where the job :id still runs under :claim, locked to the end of the transaction.
-SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim FOR UPDATE;
+-- One row where the job :id still runs for :worker under :claim, locked to the end of the
+-- transaction.
+SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim AND worker = :worker FOR UPDATE;

@@ -18,6 +18,11 @@ ready AS (
     UNION ALL SELECT job_id FROM blocked
 ), gone AS (
     DELETE FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING *
+), passed AS (
+    -- The next one has the turn under limits that it had, or waited for.
+    INSERT INTO dibs_arrivals (key, count)
+    SELECT need ->> 0, 1 FROM gone CROSS JOIN json_array_elements(gone.limits::json) AS need
+    WHERE NOT EXISTS (SELECT 1 FROM scheduled)
 ), freed AS (
     DELETE FROM dibs_keys
     WHERE key = ANY (ARRAY(SELECT unique_key FROM gone WHERE unique_key IS NOT NULL))
@@ -76,4 +81,48 @@ ready AS (
     UNION ALL SELECT job_id FROM blocked_anew
 )
 UPDATE dibs_jobs SET priority = :priority
+WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING id;
+
+-- name: job_reschedule
+-- Have a job that waits start from :scheduled_at on, or, where it is NULL, :delay microseconds from
+-- now: it is ready where that has come, and scheduled otherwise. One that is blocked stays so where
+-- it has come. Returns its id, or nothing where it does not wait, or was moved while this statement
+-- ran: then look again.
+-- It leaves its place and enters the new one, and only then the record changes, for the reasons that
+-- job_reprioritize gives: of any two who move a job, one finds its row gone.
+WITH job AS MATERIALIZED (
+    SELECT j.*, COALESCE(:scheduled_at::bigint, :now + :delay::bigint) AS due
+    FROM dibs_jobs AS j WHERE id = :id
+), ready AS (
+    -- Compared with one row, as in job_cancel.
+    DELETE FROM dibs_ready WHERE (queue, priority, scheduled_at, job_id) = (
+        SELECT queue, priority, scheduled_at, id FROM job
+    ) RETURNING job_id
+), scheduled AS (
+    DELETE FROM dibs_scheduled WHERE (due, job_id) = (SELECT scheduled_at, id FROM job)
+    RETURNING job_id
+), blocked AS (
+    DELETE FROM dibs_blocked WHERE job_id = :id RETURNING job_id, key
+), ready_anew AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT id, queue, priority, due FROM job
+    WHERE due <= :now AND id IN (SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled)
+    RETURNING job_id
+), blocked_anew AS (
+    INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+    SELECT b.key, j.queue, j.priority, j.due, j.id FROM job AS j JOIN blocked AS b ON b.job_id = j.id
+    WHERE j.due <= :now
+    RETURNING job_id
+), scheduled_anew AS (
+    INSERT INTO dibs_scheduled (due, job_id)
+    SELECT due, id FROM job WHERE due > :now AND id IN (
+        SELECT job_id FROM ready UNION ALL SELECT job_id FROM scheduled
+        UNION ALL SELECT job_id FROM blocked
+    )
+    RETURNING job_id
+), waiting AS (
+    SELECT job_id FROM ready_anew UNION ALL SELECT job_id FROM blocked_anew
+    UNION ALL SELECT job_id FROM scheduled_anew
+)
+UPDATE dibs_jobs SET scheduled_at = (SELECT due FROM job)
 WHERE id = ANY (ARRAY(SELECT job_id FROM waiting)) RETURNING id;

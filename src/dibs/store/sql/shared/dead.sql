@@ -50,6 +50,10 @@ INSERT INTO dibs_notes (job_id, written_at, author, note)
 SELECT job_id, :now, CAST(:author AS TEXT), CAST(:note AS TEXT) FROM dibs_dead WHERE job_id = :id
 RETURNING job_id;
 
+-- name: dead_uses
+-- What a job needs of its limits, as JSON.
+SELECT limits FROM dibs_jobs WHERE id = :id;
+
 -- name: dead_rekey
 -- Give a dead letter that has the unique key :was another one; it holds none until it is replayed.
 UPDATE dibs_jobs SET unique_key = :key WHERE id = :id AND unique_key = :was;

@@ -1,6 +1,6 @@
 -- name: claim_held
--- One row where the job :id still runs under :claim.
-SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim;
+-- One row where the job :id still runs for :worker under :claim.
+SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim AND worker = :worker;
 
 -- name: effect_take
 -- Mark the block :name of the job :id as done. Returns a row, unless it was marked before.

@@ -1,9 +1,8 @@
 -- name: queue_configure
--- Set the policy of a queue. Returns the queue.
+-- Set the policy of a queue.
 INSERT INTO dibs_queues (name, configured, updated_at) VALUES (:name, :configured, :now)
 ON CONFLICT (name) DO UPDATE
-SET configured = excluded.configured, updated_at = excluded.updated_at
-RETURNING name, policy, declared, configured, updated_at;
+SET configured = excluded.configured, updated_at = excluded.updated_at;
 
 -- name: queue_reset
 -- Return a queue to the declared policy, if another is configured.

@@ -1,24 +1,13 @@
--- name: worker_beat
--- A worker lives until :now + :lease; the first beat registers it. :wall is its own clock's time.
-INSERT INTO dibs_workers (
-    id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
-    expires_at, loops, skew
-)
-VALUES (
-    :worker, :queues, :lowest, :highest, :kinds, :concurrency, :reserve, :leaked, :now, :now,
-    :now + :lease, :loops, COALESCE(CAST(:wall AS BIGINT) - :now, 0)
-)
-ON CONFLICT (id) DO UPDATE SET
-    beat_at = excluded.beat_at, expires_at = excluded.expires_at, leaked = excluded.leaked,
-    loops = excluded.loops, skew = excluded.skew;
-
 -- name: worker_leave
 -- A worker has stopped and holds no job.
 DELETE FROM dibs_workers WHERE id = :worker;
 
 -- name: worker_forget
--- Drop the rows of workers whose lease ran out more than :grace ago.
-DELETE FROM dibs_workers WHERE expires_at < :now - :grace;
+-- Drop the rows of workers whose lease ran out more than :grace ago, unless nobody was heard of for
+-- :silence.
+DELETE FROM dibs_workers
+WHERE expires_at < :now - :grace
+    AND EXISTS (SELECT 1 FROM dibs_workers WHERE beat_at BETWEEN :now - :silence AND :now);
 
 -- name: worker_list
 -- Every worker whose lease has not run out :lost_for ago.
@@ -32,7 +21,7 @@ SELECT MIN(due) - :now FROM dibs_scheduled;
 
 -- name: job_held
 -- The claims that a worker holds, by the database's word.
-SELECT r.job_id, r.claim, r.attempt, j.max_attempts
+SELECT r.job_id, r.claim, r.worker, r.attempt, j.max_attempts
 FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id WHERE r.worker = :worker;
 
 -- name: job_call_off

@@ -52,7 +52,14 @@ FROM json_each(:moved) AS m WHERE j.id = m.value;
 DELETE FROM dibs_dead WHERE job_id IN (SELECT value FROM json_each(:moved));
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
 SELECT id, queue, priority, scheduled_at FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now;
+WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now AND turn IS NULL;
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT turn, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now AND turn IS NOT NULL;
+INSERT INTO dibs_arrivals (key, count)
+SELECT turn, COUNT(*) FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at <= :now AND turn IS NOT NULL
+GROUP BY turn;
 INSERT INTO dibs_scheduled (due, job_id)
 SELECT scheduled_at, id FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:moved)) AND scheduled_at > :now;
@@ -71,3 +78,12 @@ DELETE FROM dibs_notes WHERE job_id IN (SELECT value FROM json_each(:letters));
 DELETE FROM dibs_effects WHERE job_id IN (SELECT value FROM json_each(:letters));
 DELETE FROM dibs_keys WHERE job_id IN (SELECT value FROM json_each(:letters));
 SELECT value FROM json_each(:letters);
+
+-- name: dead_relimit
+-- Give a dead letter other :limits, and the key under which it waits for its turn: that of its tenant
+-- by its new :args, where its queue is fair, and else :turn.
+UPDATE dibs_jobs AS j SET limits = :limits, turn = COALESCE((
+    SELECT 'fair:' || json_array(q.name, substr(json_extract(:args, '$.' || q.fair_by), 1, 200))
+    FROM dibs_queues AS q
+    WHERE q.name = j.queue AND q.fair_by IS NOT NULL AND j.priority < q.fair_below
+), :turn) WHERE j.id = :id;

@@ -57,6 +57,11 @@ CROSS JOIN dibs_scheduled AS s ON s.due = j.scheduled_at AND s.job_id = j.id
 UNION ALL
 SELECT b.job_id FROM json_each(:jobs) AS i
 CROSS JOIN dibs_blocked AS b ON b.job_id = json_extract(i.value, '$[0]');
+INSERT INTO dibs_arrivals (key, count)
+SELECT json_extract(need.value, '$[0]'), COUNT(*)
+FROM json_each(:waiting) AS w CROSS JOIN dibs_ready AS r ON r.job_id = w.value
+CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
+CROSS JOIN json_each(j.limits) AS need GROUP BY 1;
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:waiting));
 DELETE FROM dibs_scheduled WHERE (due, job_id) IN (
     SELECT j.scheduled_at, j.id FROM json_each(:waiting) AS w
@@ -65,20 +70,35 @@ DELETE FROM dibs_scheduled WHERE (due, job_id) IN (
 DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:waiting));
 UPDATE dibs_jobs AS j
 SET kind = i.kind, queue = i.queue, priority = i.priority, args = i.args,
-    max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry,
+    max_attempts = i.max_attempts, timeout = i.timeout, retry = i.retry, limits = i.limits,
+    turn = COALESCE((
+        SELECT 'fair:' || json_array(q.name, substr(
+            json_extract(i.args, '$.' || q.fair_by), 1, 200
+        ))
+        FROM dibs_queues AS q
+        WHERE q.name = i.queue AND q.fair_by IS NOT NULL AND i.priority < q.fair_below
+    ), i.turn),
     scheduled_at = COALESCE(i.scheduled_at, :now + i.delay)
 FROM (
     SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS kind,
         json_extract(value, '$[2]') AS queue, json_extract(value, '$[3]') AS priority,
         json_extract(value, '$[4]') AS args, json_extract(value, '$[5]') AS max_attempts,
         json_extract(value, '$[6]') AS scheduled_at, json_extract(value, '$[7]') AS delay,
-        json_extract(value, '$[8]') AS timeout, json_extract(value, '$[9]') AS retry
+        json_extract(value, '$[8]') AS timeout, json_extract(value, '$[9]') AS retry,
+        json_extract(value, '$[10]') AS limits, json_extract(value, '$[11]') AS turn
     FROM json_each(:jobs)
 ) AS i
 WHERE j.id = i.job_id AND j.id IN (SELECT value FROM json_each(:waiting));
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
 SELECT id, queue, priority, scheduled_at FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now;
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now AND turn IS NULL;
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT turn, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now AND turn IS NOT NULL;
+INSERT INTO dibs_arrivals (key, count)
+SELECT turn, COUNT(*) FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at <= :now AND turn IS NOT NULL
+GROUP BY turn;
 INSERT INTO dibs_scheduled (due, job_id)
 SELECT scheduled_at, id FROM dibs_jobs
 WHERE id IN (SELECT value FROM json_each(:waiting)) AND scheduled_at > :now;

@@ -1,5 +1,5 @@
 -- Differs from PostgreSQL: several statements, with the rows as JSON. Every one is fenced: it
--- moves only jobs that still run under the claim given, and returns their ids.
+-- moves only jobs that still run for :worker under the claim given, and returns their ids.
 
 -- name: job_finish
 -- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
@@ -8,7 +8,7 @@
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
-    AND (:asked = 0 OR r.cancel IS NOT NULL);
+    AND r.worker = :worker AND (:asked = 0 OR r.cancel IS NOT NULL);
 INSERT INTO dibs_history (
     id, kind, queue, priority, state, args, max_attempts, attempt, crashes, scheduled_at,
     created_at, started_at, finished_at, worker, result, error, reason
@@ -23,7 +23,7 @@ SELECT j.id, j.kind, j.queue, j.priority, json_extract(i.value, '$[2]'), j.args,
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
-    AND (:asked = 0 OR r.cancel IS NOT NULL)
+    AND r.worker = :worker AND (:asked = 0 OR r.cancel IS NOT NULL)
 CROSS JOIN dibs_jobs AS j ON j.id = r.job_id;
 INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
 SELECT :now / 60000000, worker, queue, kind, priority, state, COUNT(*),
@@ -46,7 +46,7 @@ SELECT value FROM json_each(:settled);
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
-    AND r.cancel IS NULL;
+    AND r.worker = :worker AND r.cancel IS NULL;
 INSERT INTO dibs_attempts (
     job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error, traceback
 )
@@ -55,7 +55,7 @@ SELECT r.job_id, r.claim, r.attempt, r.worker, r.started_at, :now, json_extract(
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
-    AND r.cancel IS NULL
+    AND r.worker = :worker AND r.cancel IS NULL
 WHERE json_extract(i.value, '$[5]') IS NOT NULL;
 INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
 SELECT :now / 60000000, r.worker, j.queue, j.kind, j.priority, 'failed', COUNT(*), 0,
@@ -63,7 +63,7 @@ SELECT :now / 60000000, r.worker, j.queue, j.kind, j.priority, 'failed', COUNT(*
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
     ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
-    AND r.cancel IS NULL
+    AND r.worker = :worker AND r.cancel IS NULL
 CROSS JOIN dibs_jobs AS j ON j.id = r.job_id
 WHERE json_extract(i.value, '$[7]') IS NOT NULL
 GROUP BY r.worker, j.queue, j.kind, j.priority
@@ -80,7 +80,7 @@ FROM (
     FROM json_each(:rows) AS i
     CROSS JOIN dibs_running AS r
         ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
-    AND r.cancel IS NULL
+        AND r.worker = :worker AND r.cancel IS NULL
 ) AS s
 WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
@@ -97,12 +97,14 @@ SELECT value FROM json_each(:settled);
 -- keep: settled
 SELECT r.job_id FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
-    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND r.worker = :worker;
 INSERT INTO dibs_dead (job_id, reason, worker, started_at, died_at)
 SELECT r.job_id, json_extract(i.value, '$[2]'), r.worker, r.started_at, :now
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
-    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND r.worker = :worker;
 INSERT INTO dibs_attempts (
     job_id, claim, attempt, worker, started_at, finished_at, outcome, error_type, error, traceback
 )
@@ -110,7 +112,8 @@ SELECT r.job_id, r.claim, r.attempt, r.worker, r.started_at, :now, json_extract(
     json_extract(i.value, '$[5]'), json_extract(i.value, '$[6]'), json_extract(i.value, '$[7]')
 FROM json_each(:rows) AS i
 CROSS JOIN dibs_running AS r
-    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]');
+    ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+    AND r.worker = :worker;
 INSERT INTO dibs_counters (minute, worker, queue, kind, priority, outcome, count, wait, run)
 SELECT :now / 60000000, r.worker, j.queue, j.kind, j.priority, 'dead', COUNT(*), 0,
     SUM(:now - r.started_at)
@@ -129,6 +132,7 @@ FROM (
     FROM json_each(:rows) AS i
     CROSS JOIN dibs_running AS r
         ON r.job_id = json_extract(i.value, '$[0]') AND r.claim = json_extract(i.value, '$[1]')
+        AND r.worker = :worker
 ) AS s
 WHERE j.id = s.job_id;
 DELETE FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:settled));
@@ -137,11 +141,12 @@ WHERE job_id IN (SELECT value FROM json_each(:settled)) AND during <> 'period';
 SELECT value FROM json_each(:settled);
 
 -- name: job_unmoved
--- What became of the jobs :ids, whose end moved nothing. Returns id; its claim while it runs, else
--- NULL; and where it is completed, when the attempt that did it began.
-SELECT job_id, claim, NULL FROM dibs_running WHERE job_id IN (SELECT value FROM json_each(:ids))
+-- What became of the jobs :ids, whose end moved nothing. Returns id and worker; its claim while it
+-- runs, else NULL; and where it is completed, when the attempt that did it began.
+SELECT job_id, worker, claim, NULL FROM dibs_running
+WHERE job_id IN (SELECT value FROM json_each(:ids))
 UNION ALL
-SELECT id, NULL, started_at FROM dibs_history
+SELECT id, worker, NULL, started_at FROM dibs_history
 WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'completed';
 
 -- name: job_count
@@ -155,5 +160,5 @@ ON CONFLICT (minute, worker, queue, kind, priority, outcome) DO UPDATE
 SET count = count + excluded.count, wait = wait + excluded.wait, run = run + excluded.run;
 
 -- name: claim_lock
--- One row where the job :id still runs under :claim; the one writer has it locked.
-SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim;
+-- One row where the job :id still runs for :worker under :claim; the one writer has it locked.
+SELECT 1 FROM dibs_running WHERE job_id = :id AND claim = :claim AND worker = :worker;

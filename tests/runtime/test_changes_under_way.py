@@ -1,4 +1,4 @@
-"""Workers drain a queue while others change priorities in it: every job still runs once."""
+"""Workers drain a queue while others change priorities and times in it: every job runs once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from tests.support.crew import Crew
 from tests.support.database import misplaced, query, wait_until_ended
 
 WORKERS = 3
-JOBS = 1500
+JOBS = 800
 PRIORITIES = (-5, 0, 10, 20)
+DELAYS = (0, 0, 0.005)
 SEED = 20_240_502
 BOTH_SAY_THE_SAME = """
 SELECT j.id FROM dibs_jobs AS j JOIN dibs_ready AS r ON r.job_id = j.id
-WHERE r.priority <> j.priority
+WHERE r.priority <> j.priority OR r.scheduled_at <> j.scheduled_at
 """
 
 
 class Meddler(threading.Thread):
-    """Changes the priority of jobs again and again, as long as one of them waits."""
+    """Changes the priority or the time of jobs again and again, as long as one of them waits."""
 
     def __init__(self, app: Dibs, url: str, ids: list[int], seed: int) -> None:
         super().__init__(name=f"meddler-{seed}", daemon=True)
@@ -45,7 +46,10 @@ class Meddler(threading.Thread):
         # A few at a time: the others of these threads, and workers, are after the same ones.
         for id_ in self._waiting[:20]:
             try:
-                self._app.jobs.reprioritize(id_, self._chance.choice(PRIORITIES))
+                if self._chance.random() < 0.7:
+                    self._app.jobs.reprioritize(id_, self._chance.choice(PRIORITIES))
+                else:
+                    self._app.jobs.reschedule(id_, delay=self._chance.choice(DELAYS))
                 self.changes += 1
             except JobStateError as error:
                 if error.state in set(State):
@@ -53,7 +57,7 @@ class Meddler(threading.Thread):
         self._chance.shuffle(self._waiting)
 
 
-def test_each_job_runs_once_whatever_its_priority_was(
+def test_each_job_runs_once_whatever_its_priority_and_time_were(
     new_app: Callable[..., Dibs], database_url: str, tmp_path: Path
 ):
     print(f"seed {SEED}")

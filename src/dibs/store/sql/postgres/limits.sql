@@ -1,0 +1,204 @@
+-- Differs from SQLite: the rows come as arrays, and keys are locked, in the order of their code
+-- points, as Python sorts. Who holds a key's lock sees all that was done under it, in statements of
+-- its own that begin later. Nobody who may be slow ever locks one. Those who wait under a key are
+-- read by an index that has no jobs of unknown kinds, which the planner has to be told.
+
+-- name: arrivals_take
+-- Take up to :count arrivals. Returns key and count of each.
+DELETE FROM dibs_arrivals WHERE id = ANY (ARRAY(
+    SELECT id FROM dibs_arrivals ORDER BY id LIMIT :count FOR UPDATE SKIP LOCKED
+)) RETURNING key, count;
+
+-- name: limit_lock
+-- Lock keys to the end of the transaction; those that have no row get one.
+-- An update that updates nothing locks its row all the same.
+INSERT INTO dibs_limit_keys AS k (key, name)
+SELECT key, name FROM unnest(:rows_key::text[], :rows_name::text[]) AS i (key, name)
+ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET name = excluded.name WHERE false;
+
+-- name: limit_state
+-- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
+-- (no more than :most are counted), when to look at it, the limits of the first who waits, and the
+-- time.
+SELECT k.key,
+    CASE WHEN starts_with(k.key, 'queue:') THEN (
+        SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
+        WHERE q.name = substr(k.key, 7)
+    ) ELSE (SELECT l.rule FROM dibs_limits AS l WHERE l.name = k.name) END,
+    (SELECT count(*) FROM dibs_slots AS s WHERE s.key = k.key),
+    k.full_at, k.held_until,
+    (SELECT count(*) FROM (
+        SELECT 1 FROM dibs_blocked AS b WHERE b.key = k.key LIMIT :most
+    ) AS waiting),
+    k.wake_at,
+    (SELECT j.limits FROM dibs_jobs AS j WHERE j.id = (
+        SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = k.key
+            AND NOT starts_with(b.key, 'kind:')
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+    )),
+    :now
+FROM dibs_limit_keys AS k WHERE k.key = ANY (:keys::text[]);
+
+-- name: limit_admit
+-- Make the first `count` jobs that wait under each key ready. Returns key and queue of each.
+WITH head AS MATERIALIZED (
+    SELECT h.* FROM unnest(:rows_key::text[], :rows_count::integer[]) AS i (key, count)
+    CROSS JOIN LATERAL (
+        SELECT b.ctid AS address FROM dibs_blocked AS b WHERE b.key = i.key
+            AND NOT starts_with(b.key, 'kind:')
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT i.count FOR UPDATE SKIP LOCKED
+    ) AS h
+), moved AS (
+    DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
+), ready AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT job_id, queue, priority, scheduled_at FROM moved
+)
+SELECT key, queue FROM moved;
+
+-- name: limit_start
+-- Jobs that a claim by :worker left blocked under `limit`, and that may start, run since :at, each
+-- with the slots that it takes. Returns the record of each, as job_claim does.
+WITH taken AS (
+    DELETE FROM dibs_blocked WHERE job_id = ANY (:ids::bigint[]) AND key = 'limit'
+    RETURNING job_id
+), job AS MATERIALIZED (
+    SELECT * FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM taken))
+), running AS (
+    INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
+    SELECT id, :worker, claim + 1, attempt + 1, :at FROM job
+), slot AS (
+    INSERT INTO dibs_slots (key, job_id, part, claim)
+    SELECT i.key, i.job_id, 0, j.claim + 1
+    FROM unnest(:slots_key::text[], :slots_job_id::bigint[]) AS i (key, job_id)
+    JOIN job AS j ON j.id = i.job_id
+), freed AS (
+    DELETE FROM dibs_keys
+    WHERE key = ANY (ARRAY(SELECT unique_key FROM job WHERE unique_during = 'waiting'))
+        AND job_id = ANY (ARRAY(SELECT id FROM job)) AND during = 'waiting'
+)
+SELECT id, kind, queue, priority, args::text, claim + 1, attempt + 1, max_attempts, crashes,
+    scheduled_at, created_at, :at::bigint, timeout, retry, limits, 0
+FROM job;
+
+-- name: limit_block
+-- Jobs that a claim left blocked under `limit`, and that may not start, wait under their `key`, or,
+-- where that is NULL, are ready again.
+WITH input AS MATERIALIZED (
+    SELECT * FROM unnest(:rows_job_id::bigint[], :rows_key::text[]) AS i (job_id, key)
+), waits AS (
+    UPDATE dibs_blocked AS b SET key = i.key FROM input AS i
+    WHERE b.job_id = ANY (ARRAY(SELECT job_id FROM input WHERE key IS NOT NULL))
+        AND b.job_id = i.job_id AND b.key = 'limit'
+), back AS (
+    DELETE FROM dibs_blocked
+    WHERE job_id = ANY (ARRAY(SELECT job_id FROM input WHERE key IS NULL)) AND key = 'limit'
+    RETURNING *
+)
+INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+SELECT job_id, queue, priority, scheduled_at FROM back;
+
+-- name: limit_recover
+-- Up to :count jobs that a claim left blocked under `limit` are ready again. Returns their queues.
+WITH head AS MATERIALIZED (
+    SELECT ctid AS address FROM dibs_blocked WHERE key = 'limit' AND NOT starts_with(key, 'kind:')
+    ORDER BY priority DESC, scheduled_at, job_id LIMIT :count FOR UPDATE SKIP LOCKED
+), moved AS (
+    DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
+), ready AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT job_id, queue, priority, scheduled_at FROM moved
+)
+SELECT DISTINCT queue FROM moved;
+
+-- name: limit_save
+-- Keep how keys stand, and when to look at them again: at wake_at, or earlier where that was said.
+-- With `sure` = 1 at wake_at, whatever was said.
+UPDATE dibs_limit_keys AS k
+SET full_at = i.full_at, held_until = i.held_until,
+    wake_at = CASE i.sure WHEN 1 THEN i.wake_at ELSE LEAST(k.wake_at, i.wake_at) END
+FROM unnest(
+    :rows_key::text[], :rows_full_at::bigint[], :rows_held_until::bigint[],
+    :rows_wake_at::bigint[], :rows_sure::integer[]
+) AS i (key, full_at, held_until, wake_at, sure)
+WHERE k.key = i.key;
+
+-- name: limit_forget
+-- Drop up to :count rows of keys under which nothing is counted any more.
+-- First locked, then looked at: what was done under them meanwhile is seen in the next statement.
+-- keep: idle
+SELECT key FROM dibs_limit_keys
+WHERE full_at <= :now AND held_until <= :now AND wake_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM dibs_slots AS s WHERE s.key = dibs_limit_keys.key)
+LIMIT :count FOR UPDATE SKIP LOCKED;
+DELETE FROM dibs_limit_keys AS k
+WHERE k.key = ANY (:idle::text[])
+    AND k.full_at <= :now AND k.held_until <= :now AND k.wake_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM dibs_slots AS s WHERE s.key = k.key)
+    AND NOT EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.key = k.key)
+    AND NOT EXISTS (SELECT 1 FROM dibs_tenants AS t WHERE 'fair:' || t.queue = k.name);
+
+-- name: slots_lock
+-- Lock the keys under which the jobs in :ids hold slots. Returns them.
+SELECT key FROM dibs_limit_keys WHERE key = ANY (ARRAY(
+    SELECT key FROM dibs_slots WHERE job_id = ANY (:ids::bigint[])
+)) ORDER BY key COLLATE "C" FOR UPDATE;
+
+-- name: slots_free
+-- Give the slots of the jobs in :ids to those who wait for them: as many become ready. Returns the
+-- queues in which more may start now.
+WITH freed AS (
+    DELETE FROM dibs_slots WHERE job_id = ANY (:ids::bigint[]) RETURNING key
+), free AS (
+    SELECT key, count(*) AS count FROM freed GROUP BY key
+), head AS MATERIALIZED (
+    SELECT h.* FROM free CROSS JOIN LATERAL (
+        SELECT b.ctid AS address FROM dibs_blocked AS b WHERE b.key = free.key
+            AND NOT starts_with(b.key, 'kind:')
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT free.count FOR UPDATE SKIP LOCKED
+    ) AS h
+), moved AS (
+    DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
+), ready AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT job_id, queue, priority, scheduled_at FROM moved
+)
+SELECT queue FROM moved UNION SELECT substr(key, 7) FROM free WHERE starts_with(key, 'queue:');
+
+-- name: slots_leave
+-- Free the slots of the jobs in :ids, and leave it to others to look who waits for them: in a
+-- transaction that must not wait for a key.
+WITH freed AS (
+    DELETE FROM dibs_slots WHERE job_id = ANY (:ids::bigint[]) RETURNING key
+)
+INSERT INTO dibs_arrivals (key, count) SELECT key, count(*) FROM freed GROUP BY key;
+
+-- name: slots_sweep
+-- Free slots whose attempt does not run any more. Returns their keys.
+WITH freed AS (
+    DELETE FROM dibs_slots WHERE ctid = ANY (ARRAY(
+        SELECT s.ctid FROM dibs_slots AS s WHERE NOT EXISTS (
+            SELECT 1 FROM dibs_running AS r WHERE r.job_id = s.job_id AND r.claim = s.claim
+        ) FOR UPDATE SKIP LOCKED
+    )) RETURNING key
+), told AS (
+    INSERT INTO dibs_arrivals (key, count) SELECT key, count(*) FROM freed GROUP BY key
+)
+SELECT key FROM freed;
+
+-- name: limit_declare
+-- Store the rules that code declares, where they differ from what it declared before. Returns the
+-- names of those that changed.
+INSERT INTO dibs_limits AS l (name, declared, updated_at)
+SELECT name, declared, :now FROM unnest(:limits_name::text[], :limits_declared::text[])
+    AS d (name, declared)
+ORDER BY name COLLATE "C"
+ON CONFLICT (name) DO UPDATE SET declared = excluded.declared, updated_at = excluded.updated_at
+WHERE l.declared IS DISTINCT FROM excluded.declared
+RETURNING name;
+
+-- name: limit_hurry
+-- Have the keys of a limit looked at now.
+UPDATE dibs_limit_keys SET wake_at = :now WHERE key = ANY (ARRAY(
+    SELECT key FROM dibs_limit_keys WHERE name = :name ORDER BY key COLLATE "C" FOR UPDATE
+));

@@ -1,0 +1,88 @@
+"""Turns: start what its limits let start, and look in time at the keys under which jobs wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from dibs.model.times import SECOND
+from dibs.services.base import Service
+from dibs.store import Store
+from dibs.store.ops.claim import Claimed
+from dibs.store.ops.fair import fair_fill, fair_queues
+from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
+
+LOOK_SECONDS = 1.0
+"""Longest pause between two looks: what a lost nudge can delay a job with limits."""
+TAKEN_SECONDS = 0.02
+"""Pause after a look for what another worker is just taking up."""
+TEND_SECONDS = 5.0
+"""Between two looks for what dead workers left behind."""
+
+
+class Turns(Service):
+    """Runs in every worker; poked whenever something came in or was left waiting."""
+
+    name = "turns"
+
+    def __init__(self, store: Store, worker: str, served: Iterable[str]) -> None:
+        """Decide for `worker`, which serves the queues `served`, in `store`."""
+        super().__init__()
+        self._store = store
+        self._worker = worker
+        self.on_ready: Callable[[Collection[str]], None] = lambda _: None
+        """Told in which queues more is ready."""
+        self._tended = float("-inf")
+        self._served = frozenset(served)
+        self._fair: set[str] = set()
+        """Queues in which tenants may wait for their turn."""
+
+    async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
+        """Return those of the claimed jobs that run now; the others wait under their keys."""
+        started = await self._store.arun(limit_start(self._worker, pending, counted))
+        if started.blocked:
+            self.poke()  # when they may start is another time than it was
+        return started.jobs
+
+    async def look(self) -> float:
+        """Make ready what may start now; return the seconds until more may, or come in."""
+        arrived, next_in = await self._store.arun(limit_look())
+        if arrived or (next_in is not None and next_in <= 0):
+            woken = await self._store.arun(limit_wake())
+            self._tell(woken.ready)
+            self._wait(woken.fair)
+            return 0.0 if woken.found else TAKEN_SECONDS
+        return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)
+
+    async def fill(self, demand: int) -> None:
+        """Give the tenants of fair queues their turns, before so many jobs are claimed."""
+        for queue in sorted(self._fair):
+            filled = await self._store.arun(fair_fill(queue, demand))
+            if filled.count:
+                self.on_ready([queue])
+            if not filled.waiting:
+                self._fair.discard(queue)
+
+    async def tend(self) -> None:
+        """Take up what others left behind."""
+        self._tell(await self._store.arun(limit_tend()))
+        self._wait(await self._store.arun(fair_queues()))
+
+    def _wait(self, queues: Iterable[str]) -> None:
+        """Note in which fair queues tenants wait for their turn."""
+        if new := self._served.intersection(queues) - self._fair:
+            self._fair |= new
+            self.on_ready(new)
+
+    async def tick(self) -> float:
+        """Look at what there is to look at; return the seconds until the next time."""
+        now = asyncio.get_running_loop().time()
+        if now - self._tended >= TEND_SECONDS:
+            await self.tend()
+            self._tended = now
+        return await self.look()
+
+    def _tell(self, queues: Collection[str]) -> None:
+        if queues:
+            self.on_ready(queues)
+            self._store.nudge(queues)

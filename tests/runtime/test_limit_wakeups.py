@@ -1,0 +1,102 @@
+"""Who waits under a limit is told when there is room: nobody needs to look again to be safe."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from dibs import Backoff, Dibs, JobContext, JobStateError, Limit, Retry
+from tests.support.crowd import work_off
+from tests.support.database import query
+
+NewApp = Callable[..., Dibs]
+NEVER = 10**15
+"""Microseconds: no look comes in time that is only there to be safe."""
+
+
+@pytest.fixture(autouse=True)
+def no_safety_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dibs.model.limits.RECHECK", NEVER)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("jobs", [60, pytest.param(4000, marks=[pytest.mark.chaos])])
+def test_one_slot_is_handed_on_from_job_to_job(new_app: NewApp, database_url: str, jobs: int):
+    app = new_app()
+
+    @app.job(limits=[Limit(concurrency=1)], retry=Retry(3, Backoff.exponential(base=0)))
+    async def one(ctx: JobContext, number: int) -> None:
+        if number % 7 == 0 and ctx.attempt == 1:
+            raise ValueError("again")
+
+    app.enqueue_many(one.request(number) for number in range(jobs))
+    work_off(app, database_url, 4, within=280, concurrency=5)
+    assert query(database_url, "SELECT COUNT(*) FROM dibs_history") == [(jobs,)]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("jobs", [60, pytest.param(4000, marks=[pytest.mark.chaos])])
+def test_a_turn_that_a_job_cannot_take_is_the_next_ones(
+    new_app: NewApp, database_url: str, jobs: int
+):
+    app = new_app()
+    kinds = []
+    for number in range(3):
+        limits = [
+            Limit(name="customer", concurrency=1, key="{customer}"),
+            Limit(name=f"kind {number}", concurrency=1),
+            Limit(name="all", concurrency=2),
+        ]
+
+        @app.job(kind=f"kind {number}", limits=limits, queue=f"queue {number}")
+        async def work(customer: int) -> None: ...
+
+        kinds.append(work)
+    chance = random.Random(jobs)
+    app.queues.configure("queue 2", concurrency=1)
+    app.enqueue_many(
+        chance.choice(kinds).using(priority=chance.randrange(3)).request(chance.randrange(6))
+        for _ in range(jobs)
+    )
+    queues = [f"queue {number}" for number in range(3)]
+    work_off(app, database_url, 4, within=280, concurrency=5, queues=queues)
+    assert query(database_url, "SELECT COUNT(*) FROM dibs_history") == [(jobs,)]
+
+
+def test_a_job_that_is_cancelled_before_it_starts_leaves_its_turn_to_the_next(
+    new_app: NewApp, database_url: str
+):
+    app = new_app()
+
+    @app.job(limits=[Limit(concurrency=1)])
+    async def one(number: int) -> None: ...
+
+    ids = app.enqueue_many(one.request(number) for number in range(20))
+
+    def cancel() -> None:
+        for (job_id,) in query(database_url, "SELECT job_id FROM dibs_ready"):
+            with suppress(JobStateError):  # it may have started meanwhile
+                app.jobs.cancel(job_id)
+
+    work_off(app, database_url, meanwhile=cancel)
+    assert query(database_url, "SELECT COUNT(*) FROM dibs_history") == [(len(ids),)]
+
+
+def test_a_job_of_an_unknown_kind_leaves_its_turn_to_the_next(new_app: NewApp, database_url: str):
+    app, other = new_app(), new_app()
+    limits = [Limit(name="all", concurrency=1)]
+
+    @other.job(limits=limits)
+    async def unknown(number: int) -> None: ...
+
+    @app.job(limits=limits)
+    async def known(number: int) -> None: ...
+
+    other.enqueue_many(unknown.request(number) for number in range(5))
+    app.enqueue_many(known.request(number) for number in range(5))
+    app.worker().run(until_idle=True)
+    assert query(database_url, "SELECT kind FROM dibs_history") == [("known",)] * 5
+    work_off(other, database_url, 1)
