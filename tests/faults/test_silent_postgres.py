@@ -107,7 +107,7 @@ def test_one_that_vanished_in_a_transaction_locks_nothing_for_long(
         for setting in postgres_driver.WORKER_SETTINGS
     ]
     assert sooner != list(postgres_driver.WORKER_SETTINGS)
-    monkeypatch.setattr(postgres_driver, "WORKER_SETTINGS", sooner)
+    monkeypatch.setitem(postgres_driver.SETTINGS, Role.WORKER, sooner)
     app = Dibs(f"{proxy.url}?connect_timeout=2")
 
     @app.job
