@@ -15,7 +15,7 @@ import pytest
 from dibs import Dibs
 from dibs.errors import MissingDependencyError
 from dibs.testing import PostgresCluster
-from tests.support.database import EMPTY, query
+from tests.support.database import emptying
 from tests.support.memory import keep_temporary_files_in_memory
 
 # Hundreds of Python processes are started: they need not compile everything anew.
@@ -103,6 +103,13 @@ def tables_database(postgres_cluster: PostgresCluster, postgres_with_tables: str
     return postgres_cluster.create_database(template=postgres_with_tables)
 
 
+@pytest.fixture(scope="session")
+def empty_tables(tables_database: str) -> Iterator[Callable[[], object]]:
+    """Remove from that database what a test has put there."""
+    with emptying(tables_database) as empty:
+        yield empty
+
+
 @pytest.fixture
 def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database that has the tables, without jobs; once on each engine."""
@@ -111,9 +118,9 @@ def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
         shutil.copyfile(request.getfixturevalue("sqlite_with_tables"), path)
         yield f"sqlite:///{path}"
         return
-    url = request.getfixturevalue("tables_database")
-    yield url
-    query(url, EMPTY)
+    empty = request.getfixturevalue("empty_tables")
+    yield request.getfixturevalue("tables_database")
+    empty()
 
 
 @pytest.fixture
