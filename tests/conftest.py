@@ -28,6 +28,26 @@ keep_temporary_files_in_memory()
 FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 
 
+WAITING = {"acceptance", "examples", "faults", "model_based", "plans", "runtime"}
+"""Folders whose cases are long and mostly wait; those of the others are short and compute."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have files of both kinds take turns: side by side they seldom want the same processors.
+
+    The short cases of `tests/unit` come last, so that processes that share the files end together.
+    """
+    files = list(dict.fromkeys(item.path for item in items))
+    waiting = [file for file in files if file.parent.name in WAITING]
+    computing = [file for file in files if file.parent.name not in WAITING]
+    place = {
+        file: (number + 0.5) / len(group)
+        for group in (waiting, computing)
+        for number, file in enumerate(group)
+    }
+    items.sort(key=lambda item: place[item.path])
+
+
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[PostgresCluster]:
     """The run's PostgreSQL server, started by the first test that asks for it."""
