@@ -32,7 +32,7 @@ demo: $(READY) ## show orders and their jobs run; URL=postgresql://... or POSTGR
 	@$(BIN)/dibs demo $(if $(URL),--url '$(URL)') $(if $(filter-out 0,$(POSTGRES)),--postgres) $(ARGS)
 
 test: $(READY) ## run the tests; ARGS='-k priority' for some of them
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: $(READY) ## run the tests that take long: more load, more faults
 	@$(BIN)/python -m pytest -m chaos $(ARGS)

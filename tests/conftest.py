@@ -15,7 +15,7 @@ import pytest
 from dibs import Dibs
 from dibs.errors import MissingDependencyError
 from dibs.testing import PostgresCluster
-from tests.support.database import EMPTY, query
+from tests.support.database import emptying
 from tests.support.memory import keep_temporary_files_in_memory
 
 # Hundreds of Python processes are started: they need not compile everything anew.
@@ -26,6 +26,26 @@ keep_temporary_files_in_memory()
 # These tests kill processes, never the machine: what a crash of the operating system would lose
 # need not be paid for.
 FAST = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+
+
+WAITING = {"acceptance", "examples", "faults", "model_based", "plans", "runtime"}
+"""Folders whose cases are long and mostly wait; those of the others are short and compute."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have files of both kinds take turns: side by side they seldom want the same processors.
+
+    The short cases of `tests/unit` come last, so that processes that share the files end together.
+    """
+    files = list(dict.fromkeys(item.path for item in items))
+    waiting = [file for file in files if file.parent.name in WAITING]
+    computing = [file for file in files if file.parent.name not in WAITING]
+    place = {
+        file: (number + 0.5) / len(group)
+        for group in (waiting, computing)
+        for number, file in enumerate(group)
+    }
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +123,13 @@ def tables_database(postgres_cluster: PostgresCluster, postgres_with_tables: str
     return postgres_cluster.create_database(template=postgres_with_tables)
 
 
+@pytest.fixture(scope="session")
+def empty_tables(tables_database: str) -> Iterator[Callable[[], object]]:
+    """Remove from that database what a test has put there."""
+    with emptying(tables_database) as empty:
+        yield empty
+
+
 @pytest.fixture
 def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database that has the tables, without jobs; once on each engine."""
@@ -111,9 +138,9 @@ def tables_url(engine: str, request: pytest.FixtureRequest) -> Iterator[str]:
         shutil.copyfile(request.getfixturevalue("sqlite_with_tables"), path)
         yield f"sqlite:///{path}"
         return
-    url = request.getfixturevalue("tables_database")
-    yield url
-    query(url, EMPTY)
+    empty = request.getfixturevalue("empty_tables")
+    yield request.getfixturevalue("tables_database")
+    empty()
 
 
 @pytest.fixture

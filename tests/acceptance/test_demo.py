@@ -18,6 +18,21 @@ from tests.support.waiting import eventually
 
 SECONDS = 60.0
 """In which the demo has to be over."""
+SHORT = """
+from dibs.cli import main
+from dibs.cli.demo import traffic
+
+traffic.REPORTS, traffic.WAVES, traffic.SECONDS_BETWEEN_WAVES = 500, 2, 0.5
+main()
+"""
+whole_or_short = pytest.mark.parametrize(
+    ("orders", "jobs", "script"),
+    [
+        pytest.param(20, "581 jobs", ("-c", SHORT), id="short"),
+        pytest.param(40, "3,147 jobs", ("-m", "dibs"), id="whole", marks=[pytest.mark.chaos]),
+    ],
+)
+"""Less load than people see, but in the test that looks at all of it."""
 
 
 @pytest.fixture
@@ -28,9 +43,11 @@ def temporary(tmp_path: Path) -> Path:
     return folder
 
 
-def start(temporary: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(
+    temporary: Path, *arguments: str, script: tuple[str, str] = ("-m", "dibs")
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "dibs", "demo", *arguments],
+        [sys.executable, *script, "demo", *arguments],
         env={**os.environ, "TMPDIR": str(temporary), "COLUMNS": "120"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -84,32 +101,40 @@ def test_it_runs_on_a_file_of_its_own(temporary: Path):
     assert_nothing_is_left(temporary, None)
 
 
-def test_it_runs_where_it_is_told_and_reports_as_json(database_url: str, temporary: Path):
+@whole_or_short
+def test_it_runs_where_it_is_told_and_reports_as_json(
+    database_url: str, temporary: Path, orders: int, jobs: str, script: tuple[str, str]
+):
     began = time.monotonic()
-    demo = start(temporary, "--url", database_url, "--json")
+    demo = start(temporary, "--url", database_url, "--json", script=script)
     output, errors = finish(demo)
     assert demo.returncode == 0, errors
     assert time.monotonic() - began < SECONDS
     result: dict[str, Any] = json.loads(output)
     assert result["ok"]
-    assert result["orders"] == 40
+    assert result["orders"] == orders
     assert all(found["holds"] for found in result["checks"])
-    assert result["kinds"]["notify_partner"]["states"]["dead"] == 4
+    assert result["kinds"]["notify_partner"]["states"]["dead"] == orders // 10
     assert result["waits"]["CRITICAL"]["median"] < result["waits"]["LOW"]["median"] / 5
     assert_nothing_is_left(temporary, database_url)
 
 
+@whole_or_short
 @pytest.mark.usefixtures("postgres_cluster")  # skipped where that is
-def test_it_starts_a_postgresql_server_of_its_own(temporary: Path):
+def test_it_starts_a_postgresql_server_of_its_own(
+    temporary: Path, orders: int, jobs: str, script: tuple[str, str]
+):
     temporary.chmod(0o755)  # the server runs as another user where this one is root
-    demo = start(temporary, "--postgres")
+    demo = start(temporary, "--postgres", script=script)
     output, errors = finish(demo)
     assert (demo.returncode, errors) == (0, ""), output
-    assert "3,147 jobs on PostgreSQL" in output
+    assert f"{orders} orders and {jobs} on PostgreSQL" in output
     assert_nothing_is_left(temporary, None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("engine", "number"), [("sqlite", signal.SIGTERM), ("postgres", signal.SIGINT)]
+)
 def test_it_cleans_up_when_it_is_interrupted(
     number: signal.Signals, database_url: str, temporary: Path
 ):

@@ -64,8 +64,8 @@ def test_the_four_jobs_of_the_example(shop: Folder):
 
 
 def test_a_waiting_job_s_priority_rises_visibly(shop: Folder):
-    told = shop.shop("queues", "configure", "default", "--after", 10, "--every", 1, "--step", 3)
-    assert told.out == "queue default: aging: +3 after 10 s, then +3 every 1 s, up to 20\n"
+    told = shop.shop("queues", "configure", "default", "--after", 10, "--every", 0.5, "--step", 3)
+    assert told.out == "queue default: aging: +3 after 10 s, then +3 every 0.5 s, up to 20\n"
     due = datetime.now(UTC) - timedelta(seconds=9)  # it has waited for all but a second
     low = enqueue(shop, "low", "--priority", "LOW", "--scheduled-at", due.isoformat())
 

@@ -20,6 +20,7 @@ from dibs import (
     State,
     StopRequestedError,
 )
+from dibs.worker import processes
 from tests.conformance.working import logged, work, working
 from tests.support import child_handlers
 from tests.support.command import is_alive
@@ -173,19 +174,23 @@ class TestThread:
 class TestProcess:
     @pytest.mark.parametrize("how", ["hang", "ignore_signals"])
     def test_is_killed_and_the_next_job_gets_a_fresh_child(
-        self, new_app: NewApp, mode: str, tmp_path: Path, how: str
+        self, new_app: NewApp, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
     ):
+        monkeypatch.setattr(processes, "TERM_SECONDS", 0.2)
         app = new_app()
-        # Its child has to be up before its time is.
-        hang = child_handlers.declare(app, getattr(child_handlers, how), max_attempts=1, timeout=3)
-        where = child_handlers.declare(app, child_handlers.where_am_i, priority=-1)
+        hang = child_handlers.declare(
+            app, getattr(child_handlers, how), max_attempts=1, timeout=0.5
+        )
+        where = child_handlers.declare(app, child_handlers.where_am_i)
+        first = where.enqueue(word="first")  # so that the child is up before its time is
         job, next_one = hang.enqueue(path=str(tmp_path / "pid")), where.enqueue(word="next")
-        work(app, mode, concurrency=1)
+        work(app, concurrency=1)
         dead = app.jobs.get(job.id)
         assert (dead.state, dead.reason) == (State.DEAD, DeadReason.TIMEOUT)
         [record] = app.jobs.attempts(job.id)
         assert record.outcome is AttemptOutcome.TIMED_OUT
         pid = int((tmp_path / "pid").read_text())
+        assert app.jobs.get(first.id).result["pid"] == pid
         assert not is_alive(pid)
         assert app.jobs.get(next_one.id).result["pid"] != pid
 

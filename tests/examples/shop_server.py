@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
+from tests.support.nursery import Process, python
 from tests.support.waiting import eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -27,10 +26,11 @@ def served(environment: dict[str, str], folder: Path) -> Iterator[httpx.Client]:
     """Serve the API as long as the block lasts, and yield a client of it."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", "orders.api:api", "--port", str(port)]
+    words = ("-m", "uvicorn", "orders.api:api", "--port", str(port))
     with (folder / "api.log").open("wb") as log:
-        server = subprocess.Popen(
-            command, env={**os.environ, **environment}, cwd=folder, stdout=log, stderr=log
+        env = {**os.environ, **environment}
+        server = python(
+            *words, env=env, cwd=folder, out=log, err=log, imports=("uvicorn", "fastapi", "fpdf")
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
@@ -41,7 +41,7 @@ def served(environment: dict[str, str], folder: Path) -> Iterator[httpx.Client]:
         server.wait(30)
 
 
-def _answers(client: httpx.Client, server: subprocess.Popen[bytes], folder: Path) -> bool:
+def _answers(client: httpx.Client, server: Process, folder: Path) -> bool:
     assert server.poll() is None, (folder / "api.log").read_text()
     try:
         return client.get("/stats").status_code == 200

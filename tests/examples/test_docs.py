@@ -9,6 +9,8 @@ import contextlib
 import doctest
 import io
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +29,13 @@ from tests.examples.pages import (
     links,
     name_of,
 )
+from tests.support.nursery import run
 
 EXECUTED = ("dibs ", "python ", "sleep ")
 """What a command that is run begins with, after the variables that it sets."""
+SHELL = frozenset("|&;<>()$`*?~\n")
+"""What only a shell understands."""
+VARIABLE = re.compile(r"\w+=")
 SECONDS = 60
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -119,19 +125,29 @@ class PageRun:
         words = [word for word in command.split() if "=" not in word.partition("'")[0]]
         if not f"{words[0]} ".startswith(EXECUTED):
             return
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        done = subprocess.run(
-            command.replace(DOCUMENTED_DATABASE, self.database),
-            shell=True,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{where}: $ {command}\n{done.stdout}{done.stderr}"
+        code, out, err = execute(command.replace(DOCUMENTED_DATABASE, self.database))
+        assert code == 0, f"{where}: $ {command}\n{out}{err}"
         if expected:
-            check(expected, done.stdout, f"{where}: $ {command}")
+            check(expected, out, f"{where}: $ {command}")
+
+
+def execute(command: str) -> tuple[int, str, str]:
+    """Execute a line as a shell would; return its exit code and what it said on each stream."""
+    if not SHELL.intersection(command):
+        words = shlex.split(command)
+        begin = next(place for place, word in enumerate(words) if not VARIABLE.match(word))
+        env = {**os.environ, **dict(word.split("=", 1) for word in words[:begin])}
+        match words[begin:]:
+            case "dibs", *arguments:
+                return run("-m", "dibs", *arguments, env=env, cwd=Path.cwd(), within=SECONDS)
+            case "python", *arguments:
+                return run(*arguments, env=env, cwd=Path.cwd(), within=SECONDS)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        command, shell=True, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+        timeout=SECONDS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
 
 
 def check(expected: str, output: str, where: str) -> None:

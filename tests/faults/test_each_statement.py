@@ -45,8 +45,8 @@ from dibs.store.ops.workers import job_rescue
 from dibs.store.statement import Operation
 from tests.house.test_catalog import ONLY_SQLITE, SAMPLES
 from tests.support.breaking import Breaker, BrokeError, fail_everywhere, running
-from tests.support.database import misplaced
-from tests.support.world import BOOM, BUSY, LEASE, NOBODY, SERVING, SPEC, World, tables
+from tests.support.database import misplaced, reading, tables
+from tests.support.world import BOOM, BUSY, LEASE, NOBODY, SERVING, SPEC, World
 
 FAILED = AttemptOutcome.FAILED
 # --- Cases -------------------------------------------------------------------------------------
@@ -148,13 +148,13 @@ def test_an_operation_that_fails_has_done_all_or_nothing(
 ):
     world = World(tables_url)
     operation = CASES[name](world)
-    with running(world.app, face) as run:
-        before = world.tables()
-        failed = fail_everywhere(world, run, operation, Breaker(monkeypatch, operation.name))
+    with running(world.app, face) as run, reading(tables_url) as rows:
+        before = rows()
+        failed = fail_everywhere(rows, run, operation, Breaker(monkeypatch, operation.name))
         assert failed >= 2  # at least one statement, before and after
         with suppress(*DONE_BEFORE):
             run(operation)
-        changed = world.tables() != before
+        changed = rows() != before
         assert changed or operation.name in IDLE, "it changed nothing: this case shows nothing"
         assert misplaced(tables_url) == []
 
@@ -163,16 +163,16 @@ def test_reads_change_nothing_wherever_they_fail(
     tables_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ):
     world = World(tables_url)
-    with running(world.app, "sync") as run:
-        before = world.tables()
+    with running(world.app, "sync") as run, reading(tables_url) as rows:
+        before = rows()
         own = [case(world) for case in CASES.values()]
         for sample in [*SAMPLED.values(), *own]:
             if sample.name in CASED and sample not in own:
                 continue
             if sample.reads and (engine == "sqlite" or sample.name not in ONLY_SQLITE):
                 breaker = Breaker(monkeypatch, sample.name)
-                assert fail_everywhere(world, run, sample, breaker) >= 2
-                assert world.tables() == before
+                assert fail_everywhere(rows, run, sample, breaker) >= 2
+                assert rows() == before
 
 
 def test_a_migration_that_fails_at_any_statement_has_changed_nothing(

@@ -25,6 +25,15 @@ from tests.support.waiting import WITHIN, eventually
 
 SOON = {"heartbeat": 0.1, "lease": 0.5}
 GIVE_UP = {"give_up_after": 1}
+HASTY = """
+import os
+from dibs import Dibs
+from dibs.store import postgres_driver
+from dibs.worker import worker
+postgres_driver.CONNECT_SECONDS = worker.FAREWELL_SECONDS = 1  # of 10 and 5
+app = Dibs(os.environ["SHOP_URL"], heartbeat=0.2, lease=1)
+app.job(kind="note")(lambda: None)
+"""
 NO_TIME = 0.5
 """What a worker gets to end by itself, where it can not."""
 
@@ -59,7 +68,8 @@ class TestPostgresGone:
     ):
         url = cluster.create_database()
         job = put(url, record_slowly, seconds=60, go=True)
-        with Crew(url, tmp_path, app=SOON, worker={**GIVE_UP, "grace": 3600}) as crew:
+        worker = {**GIVE_UP, "grace": 3600}
+        with Crew(url, tmp_path, app=SOON, worker=worker, patience=1) as crew:
             [worker] = crew.start()
             begun(crew)
             cluster.stop("immediate")
@@ -109,9 +119,11 @@ class TestPostgresGone:
 
     def test_its_supervisor_starts_another_one(self, cluster: PostgresCluster, tmp_path: Path):
         shop = Folder(tmp_path, cluster.create_database())
+        shop.write("hasty.py", HASTY)
         with closing(Dibs(shop.url)) as app:
             app.migrate()
-        with shop.worker("--processes", 1, "--give-up-after", 1) as supervisor:
+        words = ("worker", "--log-format", "json", "--processes", 1, "--give-up-after", 0.5)
+        with shop.start("--app", "hasty:app", *words) as supervisor:
             supervisor.wait_for("worker_started")
             cluster.stop("immediate")
             try:
@@ -120,7 +132,7 @@ class TestPostgresGone:
                 cluster.start()
             assert died["code"] == 1
             # Its lease is longer than what it was told, and nobody gives up before that.
-            assert "out of reach for 5 s (give_up_after=5)" in died["message"]
+            assert "out of reach for 1 s (give_up_after=1)" in died["message"]
             supervisor.wait_for("worker_started", 2)
             supervisor.process.send_signal(signal.SIGTERM)
             assert supervisor.ended().code == 0

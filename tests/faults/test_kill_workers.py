@@ -25,7 +25,7 @@ def test_the_late_end_of_a_worker_that_was_taken_for_dead_is_refused(
     with Crew(database_url, tmp_path, app=SHORT) as crew:
         (hung,) = crew.start()
         eventually(lambda: crew.entries("start"), "the first start")
-        hung.send(signal.SIGSTOP)
+        hung.freeze()
         (other,) = crew.start()
         rescue = other.wait_for("job_rescued")
         assert (rescue["job_id"], rescue["worker"]) == (job.id, hung.id)

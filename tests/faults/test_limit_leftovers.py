@@ -26,15 +26,19 @@ from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_rescue, worker_beat
 from dibs.store.statement import Operation
 from tests.support.breaking import Breaker, fail_everywhere, running
-from tests.support.database import misplaced, query
+from tests.support.database import misplaced, query, reading
 
 LIMITS = [Limit(name="slots", concurrency=4), Limit(name="rate", rate=1, burst=9)]
 BOTH = Serving(("default", "narrow"))
 LEASE = 30_000_000
-TABLES = (
-    "jobs", "ready", "blocked", "running", "dead", "history", "attempts", "slots", "arrivals",
-    "limit_keys", "limits",
-)  # fmt: skip
+TABLES = [
+    f"dibs_{name}"
+    for name in (
+        "jobs", "ready", "blocked", "running", "dead", "history", "attempts", "slots", "arrivals",
+        "limit_keys", "limits",
+    )
+]  # fmt: skip
+"""What limits and the ends of jobs have to do with."""
 
 
 @dataclass
@@ -82,11 +86,6 @@ class Crowd:
     def run(self, operation: Operation[Any]) -> Any:
         return self.app.store.run(operation)
 
-    def tables(self) -> dict[str, list[Any]]:
-        """Return every row of the tables that limits and the ends of jobs have to do with."""
-        rows = {name: query(self.url, f"SELECT * FROM dibs_{name}") for name in TABLES}
-        return {name: sorted(map(repr, found)) for name, found in rows.items()}
-
 
 def _nothing() -> None:
     """What it does does not matter."""
@@ -125,22 +124,22 @@ CASES: dict[str, Callable[[Crowd], Operation[Any]]] = {
 @pytest.mark.parametrize(("engine", "face"), [("sqlite", "sync"), ("postgres", "async")])
 @pytest.mark.parametrize("name", CASES)
 def test_an_operation_that_fails_has_done_all_or_nothing(
-    database_url: str, name: str, face: str, monkeypatch: pytest.MonkeyPatch
+    tables_url: str, name: str, face: str, monkeypatch: pytest.MonkeyPatch
 ):
-    crowd = Crowd(database_url)
+    crowd = Crowd(tables_url)
     operation = CASES[name](crowd)
-    with running(crowd.app, face) as run:
-        before = crowd.tables()
+    with running(crowd.app, face) as run, reading(tables_url, TABLES) as rows:
+        before = rows()
         breaker = Breaker(monkeypatch, operation.name)
-        assert fail_everywhere(crowd, run, operation, breaker) >= 2
+        assert fail_everywhere(rows, run, operation, breaker) >= 2
         with suppress(ClaimLostError, JobStateError):
             run(operation)
-        assert crowd.tables() != before, "it changed nothing: this case shows nothing"
-        assert misplaced(database_url) == []
+        assert rows() != before, "it changed nothing: this case shows nothing"
+        assert misplaced(tables_url) == []
 
 
-def test_what_the_dead_left_behind_is_taken_up_and_every_job_ends(database_url: str):
-    crowd = Crowd(database_url)
+def test_what_the_dead_left_behind_is_taken_up_and_every_job_ends(tables_url: str):
+    crowd = Crowd(tables_url)
     with closing(crowd.app):
         crowd.run(job_settle([Finish(job.ticket, State.COMPLETED) for job in crowd.held]))
         crowd.app.limits.configure("rate", rate=1_000_000, burst=1_000_000)
@@ -148,8 +147,8 @@ def test_what_the_dead_left_behind_is_taken_up_and_every_job_ends(database_url: 
         crowd.app.worker(queues=["default", "narrow"]).run(until_idle=True)
         crowd.now += timedelta(seconds=60)
         crowd.app.worker(queues=["default", "narrow"]).run(until_idle=True)
-    assert query(database_url, "SELECT COUNT(*) FROM dibs_history WHERE state = 'completed'") == [
+    assert query(tables_url, "SELECT COUNT(*) FROM dibs_history WHERE state = 'completed'") == [
         (11,)
     ]
-    assert query(database_url, "SELECT * FROM dibs_slots") == []
-    assert misplaced(database_url) == []
+    assert query(tables_url, "SELECT * FROM dibs_slots") == []
+    assert misplaced(tables_url) == []

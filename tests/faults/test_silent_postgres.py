@@ -17,7 +17,7 @@ from tests.conformance.working import working
 from tests.support import recorder
 from tests.support.database import query
 from tests.support.proxy import Proxy
-from tests.support.waiting import eventually
+from tests.support.waiting import WITHIN, eventually
 
 SOON = 0.5
 """How long an answer may take here, of 30 seconds and more."""
@@ -107,7 +107,7 @@ def test_one_that_vanished_in_a_transaction_locks_nothing_for_long(
         for setting in postgres_driver.WORKER_SETTINGS
     ]
     assert sooner != list(postgres_driver.WORKER_SETTINGS)
-    monkeypatch.setattr(postgres_driver, "WORKER_SETTINGS", sooner)
+    monkeypatch.setitem(postgres_driver.SETTINGS, Role.WORKER, sooner)
     app = Dibs(f"{proxy.url}?connect_timeout=2")
 
     @app.job
@@ -132,7 +132,7 @@ def test_a_claim_that_is_carried_out_late_is_given_back(impatient: None, proxy: 
     @app.job
     async def wait(n: int) -> None:
         ran.append(n)
-        await asyncio.to_thread(go.wait)
+        await asyncio.to_thread(go.wait, WITHIN)
 
     with working(app, concurrency=1, grace=0):
         go.set()
@@ -144,7 +144,11 @@ def test_a_claim_that_is_carried_out_late_is_given_back(impatient: None, proxy: 
         eventually(lambda: ran == [0, 1], "the first job, by a second claim")
         assert proxy.trapped
         proxy.heal()
-        eventually(lambda: app.jobs.get(second).state is State.RUNNING, "the late claim")
+        claimed = f"""
+            SELECT 1 FROM dibs_running WHERE job_id = {second}
+            UNION ALL SELECT 1 FROM dibs_jobs WHERE id = {second} AND claim > 0
+        """  # it is given back soon
+        eventually(lambda: query(proxy.server_url, claimed), "the late claim")
         assert app.jobs.get(first).state is State.RUNNING
         go.set()
         eventually(lambda: app.jobs.get(second).state is State.COMPLETED, "the end of both")

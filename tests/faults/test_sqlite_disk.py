@@ -194,7 +194,7 @@ def test_a_claim_of_the_deleted_file_ends_no_job_of_the_new_one(sqlite_url: str,
         enqueue(sqlite_url, seconds=60, go=True)
         (old,) = crew.start()
         eventually(crew.entries, "the first start")
-        old.send(signal.SIGSTOP)  # or it would claim the new job too, and give it back
+        old.freeze()  # or it would claim the new job too, and give it back
         delete(tmp_path)
         enqueue(sqlite_url, seconds=5)
         crew.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,9 +49,9 @@ def eventually(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-def test_measures_everything_and_leaves_nothing(database_url: str):
+def test_measures_everything_and_leaves_nothing(postgres_url: str):
     run = subprocess.run(
-        command(database_url, "--jobs", "300", "--json"),
+        command(postgres_url, "--jobs", "300", "--json"),
         capture_output=True,
         text=True,
         check=False,
@@ -66,8 +67,32 @@ def test_measures_everything_and_leaves_nothing(database_url: str):
         if name in COMPARED:
             assert figure["raw"] > 0, name
             assert figure["ratio"] == pytest.approx(figure["dibs"] / figure["raw"])
-    assert not list(children(database_url))
-    with_nothing(database_url)
+    assert not list(children(postgres_url))
+    with_nothing(postgres_url)
+
+
+def test_shows_all_of_it_as_a_table_and_no_progress_bar_in_a_pipe(sqlite_url: str):
+    run = subprocess.run(
+        command(sqlite_url, "--jobs", "300"), capture_output=True, text=True, check=False
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+    _, _, head, _, *rows, _, _ = (
+        re.split(r"  +", line.strip()) for line in run.stdout.splitlines()
+    )
+    assert head == ["figure", "dibs", "raw", "ratio", "unit"]
+    assert len(rows) == len(FIGURES)
+    compared = [row for row in rows if len(row) == len(head)]
+    assert len(compared) == len(COMPARED)
+    for label, dibs, *_ in rows:
+        assert float(dibs.replace(",", "")) > 0, label
+    for label, _, raw, ratio, _ in compared:
+        assert float(raw.replace(",", "")) > 0, label
+        assert float(ratio) >= 0, label
+    for words in ("drain, 1 worker", "enqueue, in bulk", "p99"):
+        assert words in run.stdout
+    assert not list(children(sqlite_url))
+    with_nothing(sqlite_url)
 
 
 def with_nothing(url: str) -> None:
@@ -100,17 +125,6 @@ def test_bare_loops_take_every_job_once_and_from_the_front(
         assert drain(one) == 2 * BATCH + 1
         assert not other.claim()
         assert producer.ended() == 2 * BATCH + 1
-
-
-def test_shows_a_table_and_no_progress_bar_in_a_pipe(sqlite_url: str):
-    run = subprocess.run(
-        command(sqlite_url, "--jobs", "40"), capture_output=True, text=True, check=False
-    )
-
-    assert run.returncode == 0, run.stderr
-    assert not run.stderr
-    for words in ("drain, 1 worker", "enqueue, in bulk", "p99", "ratio"):
-        assert words in run.stdout
 
 
 def test_refuses_a_database_with_jobs(new_app: Callable[..., Dibs], database_url: str):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -75,21 +75,16 @@ def running(app: Dibs, face: str) -> Iterator[Run]:
             runner.run(app.aclose())
 
 
-class Tables(Protocol):
-    """A database."""
-
-    def tables(self) -> dict[str, list[Any]]:
-        """Return every row of every table."""
-        ...
-
-
-def fail_everywhere(world: Tables, run: Run, operation: Operation[Any], breaker: Breaker) -> int:
+def fail_everywhere(
+    rows: Callable[[], object], run: Run, operation: Operation[Any], breaker: Breaker
+) -> int:
     """Fail before and after every statement, then succeed; return how often it failed.
 
-    What is one statement without a transaction cannot be done by halves: when its answer is lost,
-    it has succeeded.
+    `rows` returns what the database holds, which a failure must not have changed. What is one
+    statement without a transaction cannot be done by halves: when its answer is lost, it has
+    succeeded.
     """
-    before, failed = world.tables(), 0
+    before, failed = rows(), 0
     while True:
         breaker.after = failed % 2 == 1
         breaker.at = failed // 2 + 1
@@ -101,6 +96,6 @@ def fail_everywhere(world: Tables, run: Run, operation: Operation[Any], breaker:
             break
         if breaker.committed:
             break
-        assert world.tables() == before, f"statement {breaker.at} left something behind"
+        assert rows() == before, f"statement {breaker.at} left something behind"
     breaker.at = 0
     return failed

@@ -12,12 +12,11 @@ import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import IO, Any, Self
 
 import psutil
 
-from tests.support.nursery import Process, python
+from tests.support.nursery import Process, python, run
 from tests.support.waiting import WITHIN, eventually
 
 DIBS = (sys.executable, "-m", "dibs")
@@ -153,26 +152,8 @@ class Folder:
 
     def run(self, *arguments: object, stdin: str = "", **env: str) -> Ended:
         """Run a command to its end."""
-        with ExitStack() as closing:
-            given, out, err = (closing.enter_context(TemporaryFile("w+")) for _ in range(3))
-            given.write(stdin)
-            given.seek(0)
-            process = self._dibs(arguments, env, out, err, given)
-            try:
-                code = process.wait(WITHIN)
-            finally:
-                process.kill()
-            out.seek(0)
-            err.seek(0)
-            return Ended(code, out.read(), err.read())
-
-    def python(self, *arguments: str) -> Ended:
-        """Run a program of one's own to its end."""
-        ended = subprocess.run(
-            [sys.executable, *arguments], cwd=self.path, env=self._env({}),
-            capture_output=True, text=True, timeout=WITHIN, check=False,
-        )  # fmt: skip
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        words = map(str, arguments)
+        return Ended(*run("-m", "dibs", *words, stdin=stdin, cwd=self.path, env=self._env(env)))
 
     def shop(self, *arguments: object, **options: Any) -> Ended:
         """Run a command of the shop to its end."""
@@ -191,7 +172,10 @@ class Folder:
         with ExitStack() as closing:
             (out, its_out), (err, its_err) = os.pipe(), os.pipe()
             theirs = [closing.enter_context(os.fdopen(end, "w")) for end in (its_out, its_err)]
-            process = self._dibs(arguments, env, *theirs)
+            words, env = map(str, arguments), self._env(env)
+            process = python(
+                "-m", "dibs", *words, cwd=self.path, env=env, out=theirs[0], err=theirs[1]
+            )
         return Running(process, os.fdopen(out), os.fdopen(err))
 
     def _on_terminal(
@@ -206,17 +190,6 @@ class Folder:
         os.close(theirs)
         errors = os.fdopen(os.dup(ours)) if screen else process.stderr
         return Running(process, process.stdout, errors, ours)
-
-    def _dibs(
-        self,
-        arguments: tuple[object, ...],
-        env: dict[str, str],
-        out: IO[str],
-        err: IO[str],
-        stdin: IO[str] | None = None,
-    ) -> Process:
-        words, env = map(str, arguments), self._env(env)
-        return python("-m", "dibs", *words, cwd=self.path, env=env, stdin=stdin, out=out, err=err)
 
     def worker(self, *options: object, terminal: bool = False) -> Running:
         """Start a worker of the shop that logs in JSON."""

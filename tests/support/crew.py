@@ -10,6 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
+from tests.support.database import is_locked
 from tests.support.nursery import python
 from tests.support.recorder import Entry, entries
 from tests.support.waiting import WITHIN, eventually
@@ -20,6 +23,7 @@ class WorkerProcess:
 
     def __init__(self, folder: Path, number: int, options: dict[str, Any]) -> None:
         self.log = folder / f"worker-{number}.log"
+        self._url = options["url"]
         environment = {**os.environ, "RECORDER": json.dumps(options)}
         with self.log.open("wb") as log:
             words = ("-W", "error", "-m", "tests.support.recorder")
@@ -53,6 +57,16 @@ class WorkerProcess:
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def freeze(self) -> None:
+        """Have it stand still until SIGCONT, at a moment at which it keeps nobody from writing."""
+        process = psutil.Process(self.pid)
+        while True:
+            self.send(signal.SIGSTOP)
+            eventually(lambda: process.status() == psutil.STATUS_STOPPED, "it to stand still")
+            if not is_locked(self._url):
+                return
+            self.send(signal.SIGCONT)
 
     def wait(self, within: float = WITHIN) -> int:
         """Wait for its end and return its exit code."""

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from tests.support.waiting import eventually
 
+TABLES = """
+SELECT relname FROM pg_class
+WHERE relkind = 'r' AND relname LIKE 'dibs%' AND relname <> 'dibs_migrations'
+"""
 EMPTY = """
-DO $$
-DECLARE found record;
-BEGIN
+CREATE FUNCTION pg_temp.empty() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     DROP FUNCTION IF EXISTS refuse CASCADE;
     DROP TABLE IF EXISTS orders;
-    -- A few rows are deleted ten times as fast as a table gets new files.
-    FOR found IN
-        SELECT relname, pg_relation_size(oid) > 100000 AS large FROM pg_class
-        WHERE relkind = 'r' AND relname LIKE 'dibs%' AND relname <> 'dibs_migrations'
-    LOOP
-        EXECUTE format(CASE WHEN found.large THEN 'TRUNCATE %I' ELSE 'DELETE FROM %I' END,
-                       found.relname);
-    END LOOP;
+    {tables}
     PERFORM setval(seqrelid, 1, false) FROM pg_sequence;
 END $$
 """
-"""Remove from a PostgreSQL database with tables what a test has put there."""
+# A few rows are deleted ten times as fast as a table gets new files.
+EMPTY_TABLE = """
+IF pg_relation_size('{0}') > 100000 THEN TRUNCATE {0}; ELSE DELETE FROM {0}; END IF;
+"""
+
+
+@contextmanager
+def emptying(url: str) -> Iterator[Callable[[], object]]:
+    """Lend a function that removes from a PostgreSQL database what a test has put there.
+
+    Its statements are planned once: it is used after every test.
+    """
+    with querying(url) as execute:
+        tables = "".join(EMPTY_TABLE.format(name) for (name,) in execute(TABLES))
+        execute(EMPTY.format(tables=tables))
+        yield lambda: execute("SELECT pg_temp.empty()")
 
 
 @contextmanager
@@ -53,6 +65,44 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
     """Execute one statement that both engines understand, and return its rows."""
     with querying(url) as execute:
         return execute(sql)
+
+
+def tables(url: str) -> list[str]:
+    """Return the names of all tables of dibs."""
+    if url.startswith("sqlite:"):
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'dibs_%'"
+    else:
+        sql = "SELECT tablename FROM pg_tables WHERE tablename LIKE 'dibs_%'"
+    return sorted(row[0] for row in query(url, sql))
+
+
+@contextmanager
+def reading(url: str, names: Iterable[str] | None = None) -> Iterator[Callable[[], list[Any]]]:
+    """Lend a function that returns every row of the tables of these names, by default of all."""
+    names = list(tables(url) if names is None else names)
+    with querying(url) as execute:
+        if url.startswith("sqlite:"):
+            yield lambda: [sorted(map(repr, execute(f"SELECT * FROM {name}"))) for name in names]
+        else:  # in one round trip
+            each = (f"SELECT '{name}', row::text FROM {name} AS row" for name in names)
+            every = " UNION ALL ".join(each)
+            yield lambda: sorted(execute(every))
+
+
+def is_locked(url: str) -> bool:
+    """Return whether somebody writes to a SQLite file just now, or is about to."""
+    if not url.startswith("sqlite:"):
+        return False
+    path = Path(url.removeprefix("sqlite:///"))
+    try:
+        for gate in path.parent.glob(f"{path.name}-gate-*"):
+            with gate.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as file:
+            file.execute("BEGIN IMMEDIATE")
+    except (BlockingIOError, sqlite3.OperationalError):
+        return True
+    return False
 
 
 def wait_until_ended(url: str, *, within: float) -> None:

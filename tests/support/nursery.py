@@ -25,8 +25,8 @@ import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -34,6 +34,7 @@ from types import ModuleType
 from typing import IO, Any
 
 from tests.support.hosts import HERE
+from tests.support.waiting import WITHIN
 
 ROOT = Path(__file__).parents[2]
 MODULE = "tests.support.nursery"
@@ -88,16 +89,18 @@ def python(
     err: IO[Any] | None = None,
     stdin: IO[Any] | None = None,
     cwd: Path = ROOT,
+    imports: Sequence[str] = (),
 ) -> Process:
-    """Start `python` with these words: `-m module …` or `-c script …`, after `-W error` if wanted.
+    """Start `python` with these words: `-m module …`, `-c script …` or a file's name.
 
     Args:
-        words: its command line.
-        env: its environment; what Python itself reads there comes too late.
+        words: its command line; `-W error` may come first.
+        env: its environment; of what Python itself reads there, only the path counts.
         out: its standard output, by default ours.
         err: its standard error, by default ours.
         stdin: its standard input, by default empty.
         cwd: its folder.
+        imports: what takes long to import, for the nursery to have it for the next one too.
     """
     with open(os.devnull) as nothing:
         files = (stdin or nothing, out, err)
@@ -105,7 +108,8 @@ def python(
             started = dict(zip(("stdin", "stdout", "stderr"), files, strict=True))
             return subprocess.Popen([sys.executable, *words], cwd=cwd, env=env, **started)
         ended, tell = os.pipe()
-        message = json.dumps({"words": words, "cwd": str(cwd), "env": dict(env)}).encode()
+        wanted = {"words": words, "cwd": str(cwd), "env": dict(env), "imports": imports}
+        message = json.dumps(wanted).encode()
         nursery = _nursery()
         with os.fdopen(tell, "wb"):
             standard = (file.fileno() if file else number for number, file in enumerate(files))
@@ -114,15 +118,27 @@ def python(
         return Forked(_number(_receive(nursery, NUMBER)), ended)
 
 
-def said_by(script: str, *words: str) -> str:
-    """Run a script to its end, which has to be a good one, and return what it printed."""
-    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        code = python("-W", "error", "-c", script, *words, out=out, err=err).wait(60)
+def run(
+    *words: str, stdin: str = "", within: float = WITHIN, **options: Any
+) -> tuple[int, str, str]:
+    """Run `python` to its end, and return its exit code and what it said on each stream."""
+    with ExitStack() as closing:
+        given, out, err = (closing.enter_context(TemporaryFile("w+")) for _ in range(3))
+        given.write(stdin)
+        given.seek(0)
+        process = python(*words, stdin=given, out=out, err=err, **options)
+        closing.callback(process.kill)
+        code = process.wait(within)
         out.seek(0)
         err.seek(0)
-        complaints = err.read()
-        assert (code, complaints) == (0, ""), complaints
-        return out.read()
+        return code, out.read(), err.read()
+
+
+def said_by(script: str, *words: str) -> str:
+    """Run a script to its end, which has to be a good one, and return what it printed."""
+    code, out, err = run("-W", "error", "-c", script, *words)
+    assert (code, err) == (0, ""), err
+    return out
 
 
 def _network() -> str:
@@ -162,8 +178,6 @@ def main() -> None:
     for found in pkgutil.walk_packages(dibs.__path__, "dibs."):
         if not found.name.endswith(".__main__"):
             import_module(found.name)
-    gc.collect()
-    gc.freeze()  # a child's collector, also the last one at its end, would copy all this memory
     wanted = serve(socket.socket(fileno=int(sys.argv[1])))
     if wanted is not None:
         become(**wanted)
@@ -188,6 +202,9 @@ def serve(client: socket.socket) -> dict[str, Any] | None:
         if not length:
             return None
         wanted: dict[str, Any] = json.loads(_receive(client, _number(length)))
+        for name in wanted.pop("imports"):
+            import_module(name)
+        gc.freeze()  # a child's collector, also the last one at its end, would copy all this memory
         *standard, tell = files
         if pid := os.fork():
             running[pid] = tell
@@ -221,19 +238,24 @@ def become(words: list[str], cwd: str, env: dict[str, str]) -> None:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.path[0] = cwd
     sys.orig_argv[1:] = words
     if words[0] == "-W":
         sys.warnoptions.append(words[1])
         warnings.simplefilter("error")
         words = words[2:]
-    how, what, *sys.argv[1:] = words
-    if how == "-m":
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-        return
-    sys.argv[0] = how
-    sys.modules["__main__"] = main_module = ModuleType("__main__")
-    exec(compile(what, "<string>", "exec"), vars(main_module))
+    path = env.get("PYTHONPATH")
+    sys.path[0:1] = [cwd, *(path.split(os.pathsep) if path else ())]
+    match words:
+        case "-m", module, *arguments:
+            sys.argv[1:] = arguments
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case "-c", script, *arguments:
+            sys.argv[:] = ["-c", *arguments]
+            sys.modules["__main__"] = main_module = ModuleType("__main__")
+            exec(compile(script, "<string>", "exec"), vars(main_module))
+        case file, *_:
+            sys.argv[:] = words
+            runpy.run_path(file, run_name="__main__")
 
 
 # --- Messages ----------------------------------------------------------------------------------

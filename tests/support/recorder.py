@@ -21,7 +21,7 @@ from typing import Any
 from dibs import Backoff, Dibs, JobContext, Limit, Retry
 from dibs.store import Role, postgres_driver
 from dibs.telemetry import configure_logging
-from dibs.worker import watchdog
+from dibs.worker import watchdog, worker
 
 OPTIONS: dict[str, Any] = json.loads(os.environ.get("RECORDER", "{}"))
 FOLDER = Path(OPTIONS.get("folder", "."))
@@ -184,6 +184,8 @@ async def record_and_fail(ctx: JobContext) -> None:
 def main() -> None:
     configure_logging("json", logging.DEBUG if OPTIONS.get("debug") else logging.INFO)
     watchdog.LAST_RESORT_SECONDS = OPTIONS.get("last_resort", watchdog.LAST_RESORT_SECONDS)
+    if "patience" in OPTIONS:  # of 10 and 5 seconds
+        postgres_driver.CONNECT_SECONDS = worker.FAREWELL_SECONDS = OPTIONS["patience"]
     if "answer_within" in OPTIONS:  # of 30 seconds, which is long for a test
         postgres_driver.ANSWER_SECONDS[Role.WORKER] = OPTIONS["answer_within"]
     if OPTIONS.get("tell"):

@@ -19,7 +19,7 @@ from dibs.store.ops.schedules import schedule_create, schedule_pause, schedule_u
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.ticks import schedule_run
 from dibs.store.ops.workers import worker_beat
-from tests.support.database import query, querying
+from tests.support.database import query
 
 SERVING = Serving(("default",))
 BOOM = Failed("ValueError", "boom", "traceback")
@@ -50,7 +50,6 @@ class World:
     def __post_init__(self) -> None:
         self.app = Dibs(self.url, clock=lambda: self.now)
         self.app.migrate()
-        self._tables = tables(self.url)
         mail = self.app.job(kind="mail")(_nothing)
         strange = self.app.job(kind="strange")(_nothing)
         gone, mine, ended = self._enqueue(mail, 3), self._enqueue(mail, 6), self._enqueue(mail, 2)
@@ -96,12 +95,6 @@ class World:
         self._run(schedule_update("edited", lambda _: BUSY))
         self._run(schedule_pause("edited", None, None))
 
-    def tables(self) -> dict[str, list[Any]]:
-        """Return every row of every table."""
-        with querying(self.url) as execute:
-            rows = {name: execute(f"SELECT * FROM {name}") for name in self._tables}
-        return {name: sorted(map(repr, found)) for name, found in rows.items()}
-
     def _run(self, operation: Any) -> Any:
         return self.app.store.run(operation)
 
@@ -115,12 +108,3 @@ class World:
 
 def _nothing() -> None:
     """Never runs: only places matter here."""
-
-
-def tables(url: str) -> list[str]:
-    """Return the names of all tables of dibs."""
-    if url.startswith("sqlite:"):
-        sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'dibs_%'"
-    else:
-        sql = "SELECT tablename FROM pg_tables WHERE tablename LIKE 'dibs_%'"
-    return sorted(row[0] for row in query(url, sql))

@@ -15,6 +15,7 @@ from dibs.store.base import Role
 from dibs.store.catalog import Step, compiled
 from dibs.store.ops.enqueue import CHUNK
 from dibs.store.sqlite import SYNCHRONOUS
+from dibs.store.sqlite_script import placeholder
 
 LOCK_SECONDS = 60
 
@@ -30,8 +31,8 @@ class RawSqlite:
         self._execute("PRAGMA journal_mode = WAL")
         self._execute(f"PRAGMA synchronous = {SYNCHRONOUS[role]}")
         self._execute("PRAGMA temp_store = MEMORY")
-        self._texts = compiled("sqlite", None, lambda name: f":{name}")
-        self._texts |= bench_texts("sqlite", None, lambda name: f":{name}")
+        own = bench_texts("sqlite", None, placeholder)
+        self._texts = compiled("sqlite", None, placeholder) | own
 
     def enqueue(self, args: str) -> None:
         """Store one job in one transaction."""

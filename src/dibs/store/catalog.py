@@ -108,6 +108,7 @@ def _migration_steps(engine: str, text: str) -> Iterator[Step]:
             pending = ""
 
 
+@cache  # every store has need of it
 def compiled(engine: str, now: str | None, placeholder: Callable[[str], str]) -> Catalog:
     """Return an engine's catalogue in its driver's own placeholder style.
 

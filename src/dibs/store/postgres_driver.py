@@ -86,8 +86,7 @@ def connect_once(target: str, role: Role) -> Iterator[Connection]:
     """
     with connect(target, f"dibs-{role.value}") as connection:
         _prepare(connection, role)
-        for setting in SETTINGS[role]:
-            connection.execute(setting)
+        connection.execute(_settings(role))
         yield connection
 
 
@@ -118,13 +117,29 @@ def _prepare(connection: Connection | AsyncConnection, role: Role) -> None:
     connection.adapters.register_loader("json", TextLoader)
 
 
+def _settings(role: Role) -> str:
+    """Return all that a connection executes first as one query: one round trip instead of ten."""
+    return "; ".join(SETTINGS[role])
+
+
+def _growth(pool: ConnectionPool[Any] | AsyncConnectionPool[Any], role: Role) -> Iterator[int]:
+    """Yield what a pool with its first connection has to hold at least: as many as are waited for.
+
+    And then one, so that they may go when they are not needed.
+    """
+    if pool.max_size == 1:
+        yield max(1, min(pool.get_stats()["requests_waiting"], POOL_SIZE[role]))
+        yield 1
+
+
 def open_pool(target: str, role: Role) -> Any:
     """Return an open pool for the sync face."""
 
     def configure(connection: Connection) -> None:
         _prepare(connection, role)
-        for setting in SETTINGS[role]:
-            connection.execute(setting)
+        connection.execute(_settings(role))
+        for least in _growth(pool, role):
+            pool.resize(least, POOL_SIZE[role])
 
     def check(connection: Connection) -> None:
         try:
@@ -148,8 +163,9 @@ def make_async_pool(target: str, role: Role) -> Any:
 
     async def configure(connection: AsyncConnection) -> None:
         _prepare(connection, role)
-        for setting in SETTINGS[role]:
-            await connection.execute(setting)
+        await connection.execute(_settings(role))
+        for least in _growth(pool, role):
+            await pool.resize(least, POOL_SIZE[role])
 
     async def check(connection: AsyncConnection) -> None:
         try:
@@ -198,7 +214,7 @@ class _Cancellable:
 def _options(target: str, role: Role) -> dict[str, Any]:
     return {
         "min_size": 1,
-        "max_size": POOL_SIZE[role],
+        "max_size": 1,  # until the first is there; a pool would open a second for who waits for it
         "timeout": CONNECT_SECONDS,
         "reconnect_timeout": 5,
         "kwargs": options(target, f"dibs-{role.value}"),

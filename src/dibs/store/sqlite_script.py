@@ -30,4 +30,9 @@ def make_script(clock: Clock) -> Script:
                 bound[name] = json.dumps(value) if isinstance(value, list) else value
         return bound
 
-    return Script(compiled("sqlite", None, lambda name: f":{name}"), encode)
+    return Script(compiled("sqlite", None, placeholder), encode)
+
+
+def placeholder(name: str) -> str:
+    """Return how a statement says where a parameter goes."""
+    return f":{name}"
