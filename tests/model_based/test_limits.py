@@ -176,7 +176,7 @@ class Limited(RuleBasedStateMachine):
             case "promote":
                 self.engines.outcomes(job_promote())
             case "rescue":
-                for job in self.engines.run(job_rescue(1000)):
+                for job in self.engines.run(job_rescue(1000, LEASE)):
                     del self.running[job.job_id]
 
     @rule(worker=st.sampled_from(["ann", "bob"]))
