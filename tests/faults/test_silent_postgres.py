@@ -136,8 +136,8 @@ def test_a_claim_that_is_carried_out_late_is_given_back(impatient: None, proxy: 
 
     with working(app, concurrency=1, grace=0):
         go.set()
-        wait.enqueue(0)
-        eventually(lambda: ran == [0], "the worker at work")
+        done = wait.enqueue(0).id
+        eventually(lambda: app.jobs.get(done).state is State.COMPLETED, "the worker at work")
         go.clear()
         proxy.trap(b"INSERT INTO dibs_running")
         first, second = app.enqueue_many([wait.request(1), wait.request(2)])

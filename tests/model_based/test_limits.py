@@ -176,8 +176,8 @@ class Limited(RuleBasedStateMachine):
             case "promote":
                 self.engines.outcomes(job_promote())
             case "rescue":
-                for job in self.engines.run(job_rescue(1000, LEASE)):
-                    del self.running[job.job_id]
+                for end in self.engines.run(job_rescue(1000, LEASE)):
+                    del self.running[end.claim.job_id]
 
     @rule(worker=st.sampled_from(["ann", "bob"]))
     def beat(self, worker: str) -> None:

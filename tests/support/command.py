@@ -155,6 +155,14 @@ class Folder:
         words = map(str, arguments)
         return Ended(*run("-m", "dibs", *words, stdin=stdin, cwd=self.path, env=self._env(env)))
 
+    def python(self, *words: str) -> Ended:
+        """Run a program to its end in an interpreter of its own, whose `__main__` it is."""
+        ended = subprocess.run(
+            [sys.executable, *words], cwd=self.path, env=self._env({}),
+            capture_output=True, text=True, timeout=WITHIN, check=False,
+        )  # fmt: skip
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
     def shop(self, *arguments: object, **options: Any) -> Ended:
         """Run a command of the shop to its end."""
         return self.run("--app", "shop:app", *arguments, **options)
