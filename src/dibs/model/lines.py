@@ -48,6 +48,11 @@ class Serving:
     lowest: int = PRIORITY_MIN
     highest: int = PRIORITY_MAX
 
+    @property
+    def whole(self) -> bool:
+        """Whether it takes jobs of every priority."""
+        return self.lowest == PRIORITY_MIN and self.highest == PRIORITY_MAX
+
     def serves(self, queue: str, priority: int) -> bool:
         """Return whether it takes jobs from this line."""
         return queue in self.queues and self.lowest <= priority <= self.highest

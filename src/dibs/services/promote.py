@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from dibs.errors import StoreUnavailableError
 from dibs.model.times import SECOND
@@ -22,8 +22,8 @@ class Promote(Service):
 
     name = "promote"
 
-    def __init__(self, store: Store, on_ready: Callable[[], None]) -> None:
-        """Promote in `store`, and call `on_ready` when something became ready."""
+    def __init__(self, store: Store, on_ready: Callable[[Collection[str]], None]) -> None:
+        """Promote in `store`, and tell `on_ready` in which queues something became ready."""
         super().__init__()
         self._store = store
         self._on_ready = on_ready
@@ -48,7 +48,6 @@ class Promote(Service):
             return LOOK_SECONDS if due is None else min(due / SECOND, LOOK_SECONDS)
         promoted = await self._store.arun(job_promote())
         if promoted:
-            self._on_ready()
-            self._store.nudge(set(promoted))
+            self._on_ready(set(promoted))
         # An overdue job that was not promoted is being moved by another worker this moment.
         return 0.0 if len(promoted) == BATCH else 0.01 if not promoted else 0.001

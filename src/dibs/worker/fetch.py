@@ -95,6 +95,10 @@ class Fetcher(Service):
         self._admitted = self._recovered = float("-inf")
         self._reported: dict[str, float] = {}
         self._question: asyncio.Future[bool] | None = None
+        self._dry = False
+        """Whether the last claim left nothing that this worker could take."""
+        self._untold: set[str] = set()
+        """Queues in which more is ready, of which no other worker was told."""
 
     def follow(self, watch: Watch) -> None:
         """Tell `watch` from now on whether the worker is idle."""
@@ -115,6 +119,28 @@ class Fetcher(Service):
         """Look at once at the front of `queues`: jobs that waited for their turn are ready."""
         self._marks.forget(queues)
         self.nudge()
+
+    def offer(self, queues: Collection[str]) -> None:
+        """Look first at what became ready in `queues`; others are told of what this one leaves."""
+        self._untold.update(queues)
+        if self._closed or not self._untold.issubset(self._serving.queues):
+            self._tell_others()
+        self.readied(queues)
+
+    def _tell_others(self) -> None:
+        if self._untold:
+            self._store.nudge(self._untold)
+            self._untold = set()
+
+    def room(self) -> None:
+        """Look at once, for there is room for more, unless nothing was left when it last looked."""
+        if not self._dry:
+            self.poke()
+
+    def close(self) -> None:
+        """End the loop after the claim that is under way."""
+        super().close()
+        self._tell_others()
 
     def ask(self) -> asyncio.Future[bool]:
         """Have a claim that starts from now on tell whether nothing was held and none found.
@@ -137,6 +163,8 @@ class Fetcher(Service):
         demand = self._dispatcher.demand(BATCH)
         # What a worker claims whose lease has run out would be taken from it at once.
         if demand is None or not self._holds():
+            self._dry = False
+            self._tell_others()
             return self._pause()
         question = self._question
         quiet = question is not None and self._dispatcher.idle and not self._settling()
@@ -149,9 +177,14 @@ class Fetcher(Service):
         left = demand.after(found.turns)
         waiting = left.count > 0
         unseen = self._marks.note(found.turns, dry=waiting, lowest=left.lowest)
+        # Where only the urgent are wanted, others may wait, and every commit would say so.
+        all_seen = waiting and left.lowest == PRIORITY_MIN
         if self._watch is not None:
-            # Where only the urgent are wanted, every commit would say that others wait.
-            self._watch.idle(waiting and left.lowest == PRIORITY_MIN)
+            self._watch.idle(all_seen)
+        self._dry = all_seen and not found.full and not unseen
+        if not self._dry or not self._serving.whole:
+            self._tell_others()
+        self._untold.clear()
         if question is not None:
             self._question = None
             if not question.cancelled():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from dibs.client.client import Client
@@ -74,8 +74,8 @@ def make_pipeline(
         store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,
     )  # fmt: skip
-    settler.on_ready = turns.on_ready = fetcher.readied
-    dispatcher.on_room = fetcher.poke
+    settler.on_ready, turns.on_ready = fetcher.offer, fetcher.readied
+    dispatcher.on_room = fetcher.room
     others = (
         Rescue(store, settings, fetcher.nudge),
         Stalls(store, serving, settings),
@@ -84,7 +84,12 @@ def make_pipeline(
         Prune(store),
         _recycling(options, dispatcher, recycle),
     )
-    promote = Promote(store, fetcher.nudge)
+
+    def promoted(queues: Collection[str]) -> None:
+        fetcher.offer(queues)
+        turns.poke()  # what has limits is not ready yet
+
+    promote = Promote(store, promoted)
 
     def fired() -> None:
         fetcher.nudge()

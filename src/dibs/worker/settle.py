@@ -117,9 +117,7 @@ class Settler(Service):
 
     async def _flush(self, batch: list[tuple[Claimed, Settlement]]) -> None:
         again = {job.queue for job, end in batch if isinstance(end, Requeue)}
-        settling = replace(
-            job_settle([end for _, end in batch]), nudges=lambda moved: again | moved.ready
-        )
+        settling = replace(job_settle([end for _, end in batch]), nudges=lambda _: again)
         keys = {key_of(job) for job, _ in batch}
         doubted = self._doubted & keys
         self._doubted |= keys

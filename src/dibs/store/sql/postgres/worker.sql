@@ -32,7 +32,11 @@ WHERE id = ANY (ARRAY(SELECT id FROM unheard));
 -- name: job_promote
 -- Make up to :count scheduled jobs whose time has come ready, or block them where they have to wait
 -- for their turn; then their keys are among the arrivals. Returns the queue of each.
-WITH due AS MATERIALIZED (
+-- The commit waits for no disk: after a crash of the server they are due, and moved once more, and
+-- whatever is done with them waits for its own commit, and so for this one too.
+WITH soon AS MATERIALIZED (
+    SELECT set_config('synchronous_commit', 'off', true) AS setting
+), due AS MATERIALIZED (
     SELECT ctid AS address FROM dibs_scheduled WHERE due <= :now
     ORDER BY due, job_id LIMIT :count FOR UPDATE SKIP LOCKED
 ), moved AS (
@@ -51,7 +55,7 @@ WITH due AS MATERIALIZED (
     INSERT INTO dibs_arrivals (key, count)
     SELECT turn, count(*) FROM job WHERE turn IS NOT NULL GROUP BY turn
 )
-SELECT queue FROM job;
+SELECT job.queue FROM job CROSS JOIN soon;
 
 -- name: job_stale
 -- Up to :count running jobs of workers without a lease, locked; none where nobody was heard of for
