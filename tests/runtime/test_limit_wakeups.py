@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
-from dibs import Backoff, Dibs, JobContext, JobStateError, Limit, Retry
+from dibs import Backoff, Dibs, JobContext, JobStateError, Limit, Priority, Retry, State
+from tests.conformance.working import working
 from tests.support.crowd import work_off
 from tests.support.database import query
+from tests.support.waiting import WITHIN, eventually
 
 NewApp = Callable[..., Dibs]
 NEVER = 10**15
@@ -100,3 +103,39 @@ def test_a_job_of_an_unknown_kind_leaves_its_turn_to_the_next(new_app: NewApp, d
     app.worker().run(until_idle=True)
     assert query(database_url, "SELECT kind FROM dibs_history") == [("known",)] * 5
     work_off(other, database_url, 1)
+
+
+def test_who_has_no_room_for_what_it_made_ready_tells_the_others(
+    new_app: NewApp, database_url: str
+):
+    app = new_app()
+    release = {name: threading.Event() for name in ("first", "urgent", "other", "last")}
+    release["other"].set()
+    release["last"].set()
+    ran: list[str] = []
+
+    @app.job(executor="thread")
+    def hold(name: str) -> None:
+        ran.append(name)
+        release[name].wait(WITHIN)
+
+    @app.job(executor="thread", limits=[Limit(concurrency=1)])
+    def narrow(name: str) -> None:
+        hold(name)
+
+    narrow.enqueue("first")
+    with working(app, concurrency=1, poll=60):
+        eventually(lambda: ran == ["first"], "the one that holds the slot")
+        last = narrow.enqueue("last").id
+        hold.using(priority=Priority.CRITICAL).enqueue("urgent")
+        # One that is idle, and never looks but when it is told.
+        with working(app, concurrency=1, poll=60, priorities=(0, Priority.HIGH)):
+            done = hold.enqueue("other").id
+            eventually(lambda: app.jobs.get(done).state is State.COMPLETED, "it at rest")
+            release["first"].set()
+            # Sooner than whatever looks without being told.
+            eventually(
+                lambda: app.jobs.get(last).state is State.COMPLETED, "the next one", within=10
+            )
+            assert sorted(ran) == ["first", "last", "other", "urgent"]
+            release["urgent"].set()
