@@ -7,8 +7,9 @@ batch         a batch of 100 jobs with limits, from its enqueue to its end, oper
 front         how fast one worker drains jobs without limits while so many others, more urgent,
               wait for a limit that lets none through, divided by how fast it does without them;
               two databases taking turns
-utilization   of ten slots of one key, for jobs of 50 to 100 ms: the time that jobs ran, divided
-              by that of all slots, between the first start and the last one
+utilization   of ten slots of one key, for jobs of 50 to 100 ms and of 0.25 to 0.5 s: the time that
+              jobs ran, divided by that of all slots, between the first start and the last one; and
+              how long a slot was empty between two jobs, on average
 rate          of 200 per second: the jobs that started, divided by what burst and rate allow
 """
 
@@ -38,7 +39,9 @@ from dibs.store.ops.settle import job_settle
 
 BATCH, BATCHES = 100, 60
 DRAINED, TURNS = 3000, 5
-SLOTS, JOBS = 10, 400
+SLOTS, JOBS = 10, 300
+LENGTHS = (0.05, 0.25)
+"""Seconds that jobs take at least; they take up to twice as long."""
 RATE, BURST, STARTS = 200, 20, 1000
 WIDE = Limit(name="wide", concurrency=1_000_000)
 EACH = Limit(name="each", concurrency=1_000_000, key="{n}")
@@ -138,7 +141,12 @@ async def _nothing(n: int) -> None: ...
 
 
 def utilization(new_url: Url) -> None:
-    app = Dibs(new_url())
+    for least in LENGTHS:
+        use(new_url(), least)
+
+
+def use(url: str, least: float) -> None:
+    app = Dibs(url)
     app.migrate()
     spans: list[tuple[float, float]] = []
 
@@ -149,12 +157,16 @@ def utilization(new_url: Url) -> None:
         spans.append((start, time.perf_counter()))
 
     chance = Random(1)
-    app.enqueue_many(work.request(chance.uniform(0.05, 0.1)) for _ in range(JOBS))
+    app.enqueue_many(work.request(chance.uniform(least, 2 * least)) for _ in range(JOBS))
     app.worker(concurrency=4 * SLOTS).run(until_idle=True)
     end = max(start for start, _ in spans)
     begin = min(start for start, _ in spans)
     ran = sum(min(stop, end) - start for start, stop in spans)
-    print(f"utilization  {SLOTS:>10} {ran / SLOTS / (end - begin):5.2f}", flush=True)
+    empty = (SLOTS * (end - begin) - ran) / (JOBS - SLOTS)
+    print(
+        f"utilization  {least:>8} s {ran / SLOTS / (end - begin):5.2f}  "
+        f"(a slot is empty for {empty * 1000:.1f} ms)", flush=True,
+    )  # fmt: skip
     app.close()
 
 
