@@ -96,6 +96,9 @@ class TestRestarting:
     def test_waits_longer_and_longer_but_never_gives_up_what_once_ran(self, folder: Folder):
         with folder.worker("--processes", 1) as supervisor:
             supervisor.wait_for("worker_started")
+            # By then it has told its supervisor too, which gives up what never ran.
+            folder.shop("enqueue", "note", '{"word": "a"}')
+            eventually(lambda: folder.lines("done"), "the first job")
             (child,) = pids(supervisor.events("child_started"))
             folder.write("doomed")
             os.kill(child, signal.SIGKILL)
