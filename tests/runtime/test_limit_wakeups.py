@@ -105,6 +105,25 @@ def test_a_job_of_an_unknown_kind_leaves_its_turn_to_the_next(new_app: NewApp, d
     work_off(other, database_url, 1)
 
 
+@pytest.mark.parametrize("what", ["limited", "fair"])
+def test_an_idle_worker_is_told_of_what_waits_for_its_turn(
+    new_app: NewApp, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    monkeypatch.setattr("dibs.worker.turns.LOOK_SECONDS", 3600)
+    monkeypatch.setattr("dibs.worker.turns.TEND_SECONDS", 3600)
+    app = new_app()
+    if what == "fair":
+        app.queues.declare("default", fair_by="tenant")
+
+    @app.job(limits=[Limit(concurrency=1)] if what == "limited" else [])
+    async def work(tenant: int) -> None: ...
+
+    with working(app, poll=3600):
+        for tenant in range(3):
+            job = work.enqueue(tenant).id
+            eventually(lambda: app.jobs.get(job).state is State.COMPLETED, "its end")  # noqa: B023
+
+
 def test_who_has_no_room_for_what_it_made_ready_tells_the_others(
     new_app: NewApp, database_url: str
 ):

@@ -34,6 +34,8 @@ class Turns(Service):
         """Told in which queues more is ready."""
         self._tended = float("-inf")
         self._served = frozenset(served)
+        self._known = False
+        """Whether anything was seen to wait for its turn."""
         self._fair: set[str] = set()
         """Queues in which tenants may wait for their turn."""
 
@@ -44,12 +46,22 @@ class Turns(Service):
             self.poke()  # when they may start is another time than it was
         return started.jobs
 
+    def nudge(self, *, expected: bool) -> None:
+        """Look at once where something may have come in that waits for its turn.
+
+        Where nothing of the kind is `expected`, and none was ever seen, nudges cost no look.
+        """
+        if expected or self._known:
+            self.poke()
+
     async def look(self) -> float:
         """Make ready what may start now; return the seconds until more may, or come in."""
         arrived, next_in = await self._store.arun(limit_look())
+        self._known |= arrived or next_in is not None
         if arrived or (next_in is not None and next_in <= 0):
             woken = await self._store.arun(limit_wake())
             self._tell(woken.ready)
+            self._fair.difference_update(woken.fair)  # what has just come in is news
             self._wait(woken.fair)
             return 0.0 if woken.found else TAKEN_SECONDS
         return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)

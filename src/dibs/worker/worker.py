@@ -135,11 +135,13 @@ class Worker:
         await parts.promote.catch_up()
         await asyncio.to_thread(parts.heartbeat.start)
 
+        fair = any(policy.fair for policy in self._client.queues.declared.values())
+        limited = bool(self._client.limits.declared)
+
         def nudged() -> None:
             parts.fetcher.nudge()
             parts.promote.poke()
-            if self._client.limits.declared:
-                parts.turns.poke()
+            parts.turns.nudge(expected=fair or limited)
 
         serving = self._options.serving
         watch = parts.store.watch(serving, lambda: call_soon(loop, nudged))

@@ -2,9 +2,10 @@
 
 -- name: watch_probe
 -- Whether a line of :queues with a priority from :lowest to :highest has a ready job, and its queue
--- is not paused; and when the next scheduled job is due.
+-- is not paused, or something has come in that waits for its turn; and when the next scheduled job is
+-- due.
 SELECT
-    EXISTS (
+    EXISTS (SELECT 1 FROM dibs_arrivals) OR EXISTS (
         SELECT 1 FROM json_each(:queues) AS q
         WHERE q.value NOT IN (
             SELECT name FROM dibs_pauses WHERE what = 'queue' AND (until IS NULL OR until > :now)
