@@ -60,8 +60,10 @@ def entries(folder: Path) -> list[Entry]:
     """Return what all processes wrote down, in the order of time."""
     found = []
     for path in folder.glob("*.entries"):
-        for line in path.read_text().splitlines():
-            event, job_id, attempt, worker, at = line.split(" ")
+        for line in path.read_text().splitlines(keepends=True):
+            if not line.endswith("\n"):
+                continue  # it is just being written
+            event, job_id, attempt, worker, at = line.split()
             found.append(Entry(event, int(job_id), int(attempt), worker, int(at)))
     return sorted(found, key=lambda entry: entry.at)
 
