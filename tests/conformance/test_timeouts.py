@@ -174,7 +174,12 @@ class TestThread:
 class TestProcess:
     @pytest.mark.parametrize("how", ["hang", "ignore_signals"])
     def test_is_killed_and_the_next_job_gets_a_fresh_child(
-        self, new_app: NewApp, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+        self,
+        new_app: NewApp,
+        mode: str,
+        tmp_path: Path,
+        how: str,
+        monkeypatch: pytest.MonkeyPatch,
     ):
         monkeypatch.setattr(processes, "TERM_SECONDS", 0.2)
         app = new_app()
@@ -184,7 +189,7 @@ class TestProcess:
         where = child_handlers.declare(app, child_handlers.where_am_i)
         first = where.enqueue(word="first")  # so that the child is up before its time is
         job, next_one = hang.enqueue(path=str(tmp_path / "pid")), where.enqueue(word="next")
-        work(app, concurrency=1)
+        work(app, mode, concurrency=1)
         dead = app.jobs.get(job.id)
         assert (dead.state, dead.reason) == (State.DEAD, DeadReason.TIMEOUT)
         [record] = app.jobs.attempts(job.id)

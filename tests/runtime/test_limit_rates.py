@@ -132,7 +132,7 @@ def test_who_needs_more_is_not_passed_for_ever(new_app: NewApp, database_url: st
     app.enqueue_many(small.request(number) for number in range(10))
     [large_id] = app.enqueue_many([large.request()])
     app.enqueue_many(small.request(number) for number in range(60))
-    work_off(app, database_url, 2)
+    work_off(app, database_url, 2, concurrency=5)
     order = query(database_url, "SELECT id FROM dibs_history ORDER BY started_at, id")
-    # Other workers may be deciding on some behind it; were it passed, it would be the last.
-    assert order.index((large_id,)) < 45
+    # In the middle of its line; another worker may be deciding on some behind it.
+    assert order.index((large_id,)) <= 30

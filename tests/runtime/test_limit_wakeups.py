@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -115,13 +116,27 @@ def test_an_idle_worker_is_told_of_what_waits_for_its_turn(
     if what == "fair":
         app.queues.declare("default", fair_by="tenant")
 
-    @app.job(limits=[Limit(concurrency=1)] if what == "limited" else [])
-    async def work(tenant: int) -> None: ...
+    busy, release = threading.Event(), threading.Event()
+    ran: list[int] = []
 
-    with working(app, poll=3600):
-        for tenant in range(3):
-            job = work.enqueue(tenant).id
-            eventually(lambda: app.jobs.get(job).state is State.COMPLETED, "its end")  # noqa: B023
+    @app.job(executor="thread")
+    def hold(tenant: int) -> None:
+        busy.set()
+        release.wait(WITHIN)
+
+    @app.job(limits=[Limit(concurrency=1)] if what == "limited" else [])
+    async def work(tenant: int) -> None:
+        ran.append(tenant)
+
+    # The first has no room, and takes up half of what comes in.
+    with working(app, poll=3600, concurrency=1):
+        hold.enqueue(1000)
+        eventually(busy.is_set, "the busy one")
+        with working(app, poll=3600):
+            for tenant in range(10):
+                work.enqueue(tenant)
+                eventually(partial(ran.__contains__, tenant), "its start")
+            release.set()
 
 
 def test_who_has_no_room_for_what_it_made_ready_tells_the_others(

@@ -215,15 +215,17 @@ class PostgresStore(Closing):
         return borrowed.runner(connection, "postgres", self._script, driver.no_gate)
 
     def _nudge_after(self, operation: Operation[R], result: R) -> None:
-        if operation.nudges and (queues := operation.nudges(result)):
-            self.nudge(queues)
+        if operation.nudges:
+            self.nudge(operation.nudges(result))
 
     def nudge(self, queues: Iterable[str]) -> None:
         """Tell idle workers that `queues` have new work; a thread sends it, coalesced."""
+        if not (told := frozenset(queues)):
+            return
         with self._lock:
             if self._nudger is None:
                 self._nudger = driver.Nudger(self.url.target)
-            self._nudger.add(queues)
+            self._nudger.add(told)
 
     def watch(self, serving: Serving, on_nudge: Callable[[], None]) -> Watch:
         """Call `on_nudge` from a thread whenever the queues of `serving` were nudged."""

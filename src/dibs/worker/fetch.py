@@ -124,13 +124,12 @@ class Fetcher(Service):
         """Look first at what became ready in `queues`; others are told of what this one leaves."""
         self._untold.update(queues)
         if self._closed or not self._untold.issubset(self._serving.queues):
-            self._tell_others()
+            self._tell_all()
         self.readied(queues)
 
-    def _tell_others(self) -> None:
-        if self._untold:
-            self._store.nudge(self._untold)
-            self._untold = set()
+    def _tell_all(self) -> None:
+        untold, self._untold = self._untold, set()
+        self._store.nudge(untold)
 
     def room(self) -> None:
         """Look at once, for there is room for more, unless nothing was left when it last looked."""
@@ -140,7 +139,7 @@ class Fetcher(Service):
     def close(self) -> None:
         """End the loop after the claim that is under way."""
         super().close()
-        self._tell_others()
+        self._tell_all()
 
     def ask(self) -> asyncio.Future[bool]:
         """Have a claim that starts from now on tell whether nothing was held and none found.
@@ -164,7 +163,7 @@ class Fetcher(Service):
         # What a worker claims whose lease has run out would be taken from it at once.
         if demand is None or not self._holds():
             self._dry = False
-            self._tell_others()
+            self._tell_all()
             return self._pause()
         question = self._question
         quiet = question is not None and self._dispatcher.idle and not self._settling()
@@ -173,6 +172,9 @@ class Fetcher(Service):
             await self._turns.look()
             await self._turns.tend()
         await self._turns.fill(demand.count)
+        # What is offered from here on, this claim may not see. One that fails tells nobody: others
+        # find it when they poll.
+        offered, self._untold = self._untold, set()
         found = await self._claim(demand, now, admit=admit)
         left = demand.after(found.turns)
         waiting = left.count > 0
@@ -183,8 +185,7 @@ class Fetcher(Service):
             self._watch.idle(all_seen)
         self._dry = all_seen and not found.full and not unseen
         if not self._dry or not self._serving.whole:
-            self._tell_others()
-        self._untold.clear()
+            self._store.nudge(offered)
         if question is not None:
             self._question = None
             if not question.cancelled():

@@ -69,7 +69,8 @@ def make_pipeline(
     slots = Slots(options.concurrency, options.reserve)
     dispatcher = Dispatcher(handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
-    turns = Turns(store, worker, serving.queues)
+    fair = [name for name, policy in client.queues.declared.items() if policy.fair is not None]
+    turns = Turns(store, worker, serving.queues, fair, bool(client.limits.declared))
     fetcher = Fetcher(
         store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,
@@ -87,7 +88,7 @@ def make_pipeline(
 
     def promoted(queues: Collection[str]) -> None:
         fetcher.offer(queues)
-        turns.poke()  # what has limits is not ready yet
+        turns.nudge()  # what has limits is not ready yet
 
     promote = Promote(store, promoted)
 

@@ -25,8 +25,18 @@ class Turns(Service):
 
     name = "turns"
 
-    def __init__(self, store: Store, worker: str, served: Iterable[str]) -> None:
-        """Decide for `worker`, which serves the queues `served`, in `store`."""
+    def __init__(
+        self, store: Store, worker: str, served: Iterable[str], fair: Iterable[str], limited: bool
+    ) -> None:
+        """Decide for a worker.
+
+        Args:
+            store: where.
+            worker: its id.
+            served: its queues.
+            fair: queues that the code declares as fair.
+            limited: whether the code declares limits.
+        """
         super().__init__()
         self._store = store
         self._worker = worker
@@ -34,10 +44,11 @@ class Turns(Service):
         """Told in which queues more is ready."""
         self._tended = float("-inf")
         self._served = frozenset(served)
-        self._known = False
-        """Whether anything was seen to wait for its turn."""
+        self._known_fair = set(self._served.intersection(fair))
         self._fair: set[str] = set()
-        """Queues in which tenants may wait for their turn."""
+        """Of these, where tenants may wait for their turn."""
+        self._known = limited or bool(self._known_fair)
+        """Whether anything may wait for its turn: declared, or seen."""
 
     async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
         """Return those of the claimed jobs that run now; the others wait under their keys."""
@@ -46,12 +57,13 @@ class Turns(Service):
             self.poke()  # when they may start is another time than it was
         return started.jobs
 
-    def nudge(self, *, expected: bool) -> None:
-        """Look at once where something may have come in that waits for its turn.
+    def nudge(self) -> None:
+        """Look at once: something may have come in that waits for its turn.
 
-        Where nothing of the kind is `expected`, and none was ever seen, nudges cost no look.
+        Where nothing of the kind is known, nudges cost no look.
         """
-        if expected or self._known:
+        self._fair |= self._known_fair  # others may have noted their tenants
+        if self._known:
             self.poke()
 
     async def look(self) -> float:
@@ -61,8 +73,8 @@ class Turns(Service):
         if arrived or (next_in is not None and next_in <= 0):
             woken = await self._store.arun(limit_wake())
             self._tell(woken.ready)
-            self._fair.difference_update(woken.fair)  # what has just come in is news
             self._wait(woken.fair)
+            self._store.nudge(woken.fair)  # this one may have no room for them
             return 0.0 if woken.found else TAKEN_SECONDS
         return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)
 
@@ -82,9 +94,10 @@ class Turns(Service):
 
     def _wait(self, queues: Iterable[str]) -> None:
         """Note in which fair queues tenants wait for their turn."""
-        if new := self._served.intersection(queues) - self._fair:
-            self._fair |= new
-            self.on_ready(new)
+        if mine := self._served.intersection(queues):
+            self._known_fair |= mine
+            self._fair |= mine
+            self.on_ready(mine)
 
     async def tick(self) -> float:
         """Look at what there is to look at; return the seconds until the next time."""

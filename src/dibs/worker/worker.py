@@ -135,13 +135,10 @@ class Worker:
         await parts.promote.catch_up()
         await asyncio.to_thread(parts.heartbeat.start)
 
-        fair = any(policy.fair for policy in self._client.queues.declared.values())
-        limited = bool(self._client.limits.declared)
-
         def nudged() -> None:
             parts.fetcher.nudge()
             parts.promote.poke()
-            parts.turns.nudge(expected=fair or limited)
+            parts.turns.nudge()
 
         serving = self._options.serving
         watch = parts.store.watch(serving, lambda: call_soon(loop, nudged))
