@@ -26,6 +26,13 @@ def no_safety_net(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dibs.model.limits.RECHECK", NEVER)
 
 
+@pytest.fixture
+def only_when_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have workers look at nothing without being told."""
+    for pause in ("worker.turns.LOOK", "worker.turns.TEND", "store.postgres_nudge.PROBE"):
+        monkeypatch.setattr(f"dibs.{pause}_SECONDS", 3600)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("jobs", [60, pytest.param(4000, marks=[pytest.mark.chaos])])
 def test_one_slot_is_handed_on_from_job_to_job(new_app: NewApp, database_url: str, jobs: int):
@@ -106,12 +113,9 @@ def test_a_job_of_an_unknown_kind_leaves_its_turn_to_the_next(new_app: NewApp, d
     work_off(other, database_url, 1)
 
 
+@pytest.mark.usefixtures("only_when_told")
 @pytest.mark.parametrize("what", ["limited", "fair"])
-def test_an_idle_worker_is_told_of_what_waits_for_its_turn(
-    new_app: NewApp, monkeypatch: pytest.MonkeyPatch, what: str
-):
-    monkeypatch.setattr("dibs.worker.turns.LOOK_SECONDS", 3600)
-    monkeypatch.setattr("dibs.worker.turns.TEND_SECONDS", 3600)
+def test_an_idle_worker_is_told_of_what_waits_for_its_turn(new_app: NewApp, what: str):
     app = new_app()
     if what == "fair":
         app.queues.declare("default", fair_by="tenant")
@@ -122,7 +126,7 @@ def test_an_idle_worker_is_told_of_what_waits_for_its_turn(
     @app.job(executor="thread")
     def hold(tenant: int) -> None:
         busy.set()
-        release.wait(WITHIN)
+        release.wait(2 * WITHIN)
 
     @app.job(limits=[Limit(concurrency=1)] if what == "limited" else [])
     async def work(tenant: int) -> None:
@@ -133,15 +137,16 @@ def test_an_idle_worker_is_told_of_what_waits_for_its_turn(
         hold.enqueue(1000)
         eventually(busy.is_set, "the busy one")
         with working(app, poll=3600):
-            for tenant in range(10):
-                work.enqueue(tenant)
-                eventually(partial(ran.__contains__, tenant), "its start")
-            release.set()
+            try:
+                for tenant in range(10):
+                    work.enqueue(tenant)
+                    eventually(partial(ran.__contains__, tenant), "its start")
+            finally:
+                release.set()
 
 
-def test_who_has_no_room_for_what_it_made_ready_tells_the_others(
-    new_app: NewApp, database_url: str
-):
+@pytest.mark.usefixtures("only_when_told")
+def test_who_has_no_room_for_what_it_made_ready_tells_the_others(new_app: NewApp):
     app = new_app()
     release = {name: threading.Event() for name in ("first", "urgent", "other", "last")}
     release["other"].set()
@@ -151,25 +156,24 @@ def test_who_has_no_room_for_what_it_made_ready_tells_the_others(
     @app.job(executor="thread")
     def hold(name: str) -> None:
         ran.append(name)
-        release[name].wait(WITHIN)
+        release[name].wait(2 * WITHIN)
 
     @app.job(executor="thread", limits=[Limit(concurrency=1)])
     def narrow(name: str) -> None:
         hold(name)
 
     narrow.enqueue("first")
-    with working(app, concurrency=1, poll=60):
+    with working(app, concurrency=1, poll=3600):
         eventually(lambda: ran == ["first"], "the one that holds the slot")
         last = narrow.enqueue("last").id
         hold.using(priority=Priority.CRITICAL).enqueue("urgent")
-        # One that is idle, and never looks but when it is told.
-        with working(app, concurrency=1, poll=60, priorities=(0, Priority.HIGH)):
+        # One that is idle.
+        with working(app, concurrency=1, poll=3600, priorities=(0, Priority.HIGH)):
             done = hold.enqueue("other").id
             eventually(lambda: app.jobs.get(done).state is State.COMPLETED, "it at rest")
             release["first"].set()
-            # Sooner than whatever looks without being told.
-            eventually(
-                lambda: app.jobs.get(last).state is State.COMPLETED, "the next one", within=10
-            )
+            try:
+                eventually(lambda: app.jobs.get(last).state is State.COMPLETED, "the next one")
+            finally:
+                release["urgent"].set()
             assert sorted(ran) == ["first", "last", "other", "urgent"]
-            release["urgent"].set()
