@@ -12,6 +12,7 @@ import pytest
 
 from dibs import Dibs
 from tests.support.command import Ended, Folder
+from tests.support.nursery import said_by
 from tests.support.waiting import WITHIN
 
 NOTE = """enqueue note '{"word": "x"}'"""
@@ -97,6 +98,18 @@ class TestOutput:
         ended = bash(folder, f"$DIBS jobs list {options}", **ASCII)
         assert (ended.code, ended.err) == (0, "")
         assert ("gr\\u00fc\\u00dfe" if options else "grüße") in ended.out
+
+
+def test_a_driver_that_logs_is_not_heard_beside_what_a_command_says():
+    script = """
+import logging
+from contextlib import suppress
+from dibs.cli import main
+with suppress(SystemExit):
+    main(["--version"])
+logging.getLogger("psycopg.pool").warning("closing returned connection")
+"""
+    assert said_by(script).startswith("dibs")
 
 
 class TestInput:

@@ -33,6 +33,9 @@ class Empty:
         self.looks += 1
         return Found([], [], frozenset(), False, 0, self.turns, {}, 0)
 
+    def nudge(self, queues: set[str]) -> None:
+        assert not queues, "nothing was offered"
+
 
 class NoTurns:
     """Stands in for the turns under limits, of which there are none."""

@@ -5,7 +5,7 @@
 -- waits there for its turn, and the queue is not paused, or something has come in that waits for its
 -- turn; and when the next scheduled job is due.
 SELECT
-    EXISTS (SELECT 1 FROM dibs_arrivals) OR EXISTS (
+    (SELECT MIN(id) FROM dibs_arrivals) IS NOT NULL OR EXISTS (
         SELECT 1 FROM json_each(:queues) AS q
         WHERE q.value NOT IN (
             SELECT name FROM dibs_pauses WHERE what = 'queue' AND (until IS NULL OR until > :now)
