@@ -84,8 +84,8 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; what the user can put right is one line, no traceback."""
-    # What goes wrong is raised too. A driver that logs while an interrupted command lets go of it is
-    # heard only where somebody has set up logging.
+    # What goes wrong is raised too. A driver that logs while an interrupted command lets go of it
+    # is heard only where somebody has set up logging.
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
     sys.exit(_run(list(sys.argv[1:] if arguments is None else arguments)))
 
