@@ -19,19 +19,21 @@ import pytest
 from dibs import Dibs
 from tests.support.clocks import PostgresClock, WallClock
 from tests.support.crew import Crew, Customers
-from tests.support.database import misplaced, wait_until_at_rest
+from tests.support.database import misplaced, query, wait_until_at_rest
 from tests.support.history.final import history
 from tests.support.history.log import Log
 from tests.support.history.report import Report, summarize
 from tests.support.seed import Chance
+from tests.support.waiting import eventually
 
 HOUR = 3600.0
 LEASE = 10.0
 """Long enough that a worker keeps it on a crowded machine, whatever a small step takes from it."""
 APP = {"heartbeat": 0.2, "lease": LEASE, "max_crashes": 1_000}
 WORKERS = 4
+BEATS = "SELECT id, beat_at FROM dibs_workers"
 PAUSE = 0.4
-"""Seconds between two steps: each worker has time to renew its lease."""
+"""Seconds between two steps, at least: until each worker has renewed its lease."""
 Steps = pytest.mark.parametrize("steps", [8, pytest.param(150, marks=[pytest.mark.chaos])])
 Judge = Callable[[Report], None]
 
@@ -101,7 +103,15 @@ def step_about(
             time.sleep(PAUSE)  # work goes on for a while by each time
             log.fault(to="step")
             chance.choice(clocks).step_to(chance.choice(to))
+            # Who has not beaten between two steps of an hour is silent for an hour beside who has.
+            all_have_beaten(url)
         assert customers.finish() == ([0, 0], ["", ""])
+
+
+def all_have_beaten(url: str) -> None:
+    """Wait for a heartbeat of every worker."""
+    last = set(query(url, BEATS))
+    eventually(lambda: last.isdisjoint(query(url, BEATS)), "a heartbeat of every worker")
 
 
 def migrate(url: str) -> None:
