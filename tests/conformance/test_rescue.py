@@ -12,7 +12,7 @@ from dibs.model.times import SECOND
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.workers import job_rescue, worker_beat, worker_list
+from dibs.store.ops.workers import job_rescue, worker_beat
 
 NOON = 1_767_268_800 * SECOND
 SERVING = Serving(("default",))
@@ -36,8 +36,11 @@ class Fleet:
         """Have each worker beat, and take a job."""
         self.beat(*names)
         for name in names:
-            self.store.run(job_enqueue([NewJob("mail", "{}")]))
-            assert self.store.run(job_claim(name, SERVING, ["mail"], Demand(1))).jobs
+            self.claim(name)
+
+    def claim(self, name: str) -> None:
+        self.store.run(job_enqueue([NewJob("mail", "{}")]))
+        assert self.store.run(job_claim(name, SERVING, ["mail"], Demand(1))).jobs
 
     def outage(self, seconds: float) -> None:
         """Let time pass in which nobody is heard of."""
@@ -146,9 +149,15 @@ def test_a_longer_lease_is_not_shortened(fleet: Fleet):
     assert fleet.rescued() == []
 
 
-def test_only_those_who_run_jobs_are_waited_for(fleet: Fleet):
-    fleet.run_jobs("busy")
+@pytest.mark.parametrize("seconds", [2 * LEASE, DAY])
+def test_who_was_idle_and_claims_before_it_beats_keeps_what_it_claimed(
+    fleet: Fleet, seconds: float
+):
     fleet.beat("idle")
-    fleet.outage(2 * LEASE)
+    fleet.outage(seconds)
     fleet.beat("newcomer")
-    assert {worker.id for worker in fleet.store.run(worker_list())} == {"busy", "newcomer"}
+    assert fleet.rescued() == []
+    fleet.claim("idle")
+    assert fleet.rescued() == []
+    fleet.live(LEASE + BEAT, "newcomer")
+    assert fleet.rescued() == ["idle"]

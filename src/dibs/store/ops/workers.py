@@ -90,8 +90,8 @@ def worker_beat(
 ) -> Steps[None]:
     """Keep `worker` alive for `lease` microseconds more; the first beat registers it.
 
-    It is in everybody's favour where nobody could beat for a while: whoever runs jobs is given as
-    much time to be heard of again.
+    It is in everybody's favour where nobody could beat for a while: all are given as much time to
+    be heard of again.
 
     Args:
         worker: its id.

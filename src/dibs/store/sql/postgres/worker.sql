@@ -2,8 +2,8 @@
 
 -- name: worker_beat
 -- A worker lives until :now + :lease; the first beat registers it. :wall is its own clock's time.
--- Where nobody was heard of for :silence, that was nobody's death: whoever runs jobs has so long a
--- lease, too, but not twice without a beat of its own.
+-- Where nobody was heard of for :silence, that was nobody's death: all others have so long a lease,
+-- too, but not twice without a beat of their own. Also who runs nothing: it may claim before it beats.
 -- Its own row first: who waits for that holds no other, so two that end a silence at the same moment
 -- cannot wait for each other.
 WITH beat AS (
@@ -22,7 +22,6 @@ WITH beat AS (
 ), unheard AS MATERIALIZED (
     SELECT w.id FROM beat CROSS JOIN dibs_workers AS w
     WHERE w.id <> beat.id AND w.expires_at <= w.beat_at + :lease
-        AND w.id IN (SELECT worker FROM dibs_running)
         AND NOT EXISTS (SELECT 1 FROM dibs_workers WHERE beat_at BETWEEN :now - :silence AND :now)
     FOR UPDATE OF w SKIP LOCKED
 )

@@ -2,10 +2,10 @@
 
 -- name: worker_beat
 -- A worker lives until :now + :lease; the first beat registers it. :wall is its own clock's time.
--- Where nobody was heard of for :silence, that was nobody's death: whoever runs jobs has so long a
--- lease, too, but not twice without a beat of its own.
+-- Where nobody was heard of for :silence, that was nobody's death: all others have so long a lease,
+-- too, but not twice without a beat of their own. Also who runs nothing: it may claim before it beats.
 UPDATE dibs_workers SET expires_at = :now + :lease
-WHERE expires_at <= beat_at + :lease AND id IN (SELECT worker FROM dibs_running)
+WHERE expires_at <= beat_at + :lease
     AND NOT EXISTS (SELECT 1 FROM dibs_workers WHERE beat_at BETWEEN :now - :silence AND :now);
 INSERT INTO dibs_workers (
     id, queues, lowest, highest, kinds, concurrency, reserve, leaked, started_at, beat_at,
