@@ -81,11 +81,12 @@ class Turns(Service):
     async def fill(self, demand: int) -> None:
         """Give the tenants of fair queues their turns, before so many jobs are claimed."""
         for queue in sorted(self._fair):
+            self._fair.discard(queue)  # before the look: it may be noted again beside it
             filled = await self._store.arun(fair_fill(queue, demand))
             if filled.count:
                 self.on_ready([queue])
-            if not filled.waiting:
-                self._fair.discard(queue)
+            if filled.waiting:
+                self._fair.add(queue)
 
     async def tend(self) -> None:
         """Take up what others left behind."""
