@@ -34,7 +34,7 @@ from dibs.model.uses import Use
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.limits import limit_start, limit_wake
+from dibs.store.ops.limits import limit_wake
 from dibs.store.ops.settle import job_settle
 
 BATCH, BATCHES = 100, 60
@@ -93,12 +93,8 @@ def live(store: Store, needs: list[tuple[Use, ...]]) -> dict[str, float]:
     if needs[0]:
         store.run(limit_wake())
         done("wake")
-    found = store.run(job_claim("w", Serving(("default",)), ["x"], Demand(BATCH)))
+    jobs = store.run(job_claim("w", Serving(("default",)), ["x"], Demand(BATCH))).jobs
     done("claim")
-    jobs = found.jobs
-    if found.pending:
-        jobs = store.run(limit_start("w", found.pending, found.counted)).jobs
-        done("start")
     assert len(jobs) == BATCH
     store.run(job_settle([Finish(job.ticket, State.COMPLETED) for job in jobs]))
     done("settle")

@@ -27,7 +27,8 @@ from dibs.model.queues import QueuePolicy, policy_to_json
 from dibs.model.retry import Retry
 from dibs.model.times import SECOND
 from dibs.store import Role, Store, open_store
-from dibs.store.ops.claim import Claimed, job_claim
+from dibs.store.ops.claim import job_claim
+from dibs.store.ops.claimed import Claimed
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.settle import job_settle
 from tests.support.database import misplaced, query

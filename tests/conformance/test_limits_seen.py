@@ -13,7 +13,7 @@ from dibs.errors import ConfigurationError, DibsError, InvalidJobError
 from dibs.model.limits import MOST, Rule
 from dibs.model.lines import Demand, Serving
 from dibs.store.ops.claim import job_claim
-from dibs.store.ops.limits import limit_start, limit_wake
+from dibs.store.ops.limits import limit_wake
 from tests.conformance.explaining import Shop
 from tests.conformance.face import Face
 
@@ -26,8 +26,7 @@ def shop(new_face: Callable[..., Face], database_url: str) -> Shop:
 def start(shop: Shop, count: int = 10) -> None:
     """Do what a worker does at a claim, without running the jobs."""
     shop.do(limit_wake())
-    found = shop.do(job_claim("w", Serving(("mail",)), ["print"], Demand(count)))
-    shop.do(limit_start("w", found.pending, found.counted))
+    shop.do(job_claim("w", Serving(("mail",)), ["print"], Demand(count)))
 
 
 def printing(shop: Shop, *limits: Limit, **said: Any) -> Any:

@@ -16,11 +16,12 @@ from dibs.model.lifecycle import Bury, Claim, Failed, Finish, Requeue
 from dibs.model.limits import Rule
 from dibs.model.lines import Demand, Serving
 from dibs.model.uses import use_of
-from dibs.store.ops.claim import Claimed, job_claim
+from dibs.store.ops.claim import job_claim
+from dibs.store.ops.claimed import Claimed
 from dibs.store.ops.effects import job_complete
 from dibs.store.ops.jobs import job_cancel
 from dibs.store.ops.limit_rules import limit_configure, limit_declare, limit_reset
-from dibs.store.ops.limits import limit_start, limit_tend, limit_wake
+from dibs.store.ops.limits import limit_tend, limit_wake
 from dibs.store.ops.rooms import room_take
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_rescue, worker_beat
@@ -43,14 +44,12 @@ TABLES = [
 
 @dataclass
 class Crowd:
-    """Jobs under limits in every place; some of a dead worker, and some that nobody decided on."""
+    """Jobs under limits in every place; some of a dead worker."""
 
     url: str
     now: datetime = datetime(2024, 5, 2, 12, tzinfo=UTC)
     held: list[Claimed] = field(default_factory=list)
     """What worker `w` runs; it lives."""
-    pending: list[Claimed] = field(default_factory=list)
-    """What it claimed, and has not decided on."""
     ready: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -70,7 +69,6 @@ class Crowd:
         self.app.enqueue_many([work.request() for _ in range(3)])
         self.app.limits.configure("slots", concurrency=8)
         self.run(limit_wake())
-        self.pending = self.run(job_claim("w", BOTH, ["work"], Demand(2))).pending
         self.ready = [row[0] for row in query(self.url, "SELECT job_id FROM dibs_ready")]
         self.app.limits.configure("slots", concurrency=5)
         self.app.enqueue_many([work.request() for _ in range(4)])
@@ -78,8 +76,7 @@ class Crowd:
 
     def start(self, worker: str, count: int) -> list[Claimed]:
         self.run(limit_wake())
-        found = self.run(job_claim(worker, BOTH, ["work"], Demand(count)))
-        started = self.run(limit_start(worker, found.pending, found.counted)).jobs
+        started = self.run(job_claim(worker, BOTH, ["work"], Demand(count))).jobs
         assert len(started) == count
         return started
 
@@ -97,7 +94,7 @@ def ticket(crowd: Crowd, number: int) -> Claim:
 
 BOOM = Failed("ValueError", "boom", "traceback")
 CASES: dict[str, Callable[[Crowd], Operation[Any]]] = {
-    "limit_start": lambda c: limit_start("w", c.pending, ["narrow"]),
+    "job_claim": lambda _: job_claim("w", BOTH, ["work"], Demand(3), limited=True),
     "limit_wake": lambda _: limit_wake(),
     "limit_tend": lambda _: limit_tend(),
     "limit_configure": lambda _: limit_configure("slots", Rule(concurrency=9)),
@@ -115,7 +112,6 @@ CASES: dict[str, Callable[[Crowd], Operation[Any]]] = {
     ),
     "job_complete": lambda c: job_complete(ticket(c, 0), None),
     "job_cancel": lambda c: job_cancel(c.ready[0], None),
-    "job_cancel, undecided": lambda c: job_cancel(c.pending[0].id, None),
     "job_rescue": lambda _: job_rescue(3, LEASE),
 }
 
@@ -143,7 +139,7 @@ def test_what_the_dead_left_behind_is_taken_up_and_every_job_ends(tables_url: st
     with closing(crowd.app):
         crowd.run(job_settle([Finish(job.ticket, State.COMPLETED) for job in crowd.held]))
         crowd.app.limits.configure("rate", rate=1_000_000, burst=1_000_000)
-        # `w` claimed two, and was never heard of again; `gone` runs two, and its lease is over.
+        # `gone` runs two, and its lease is over.
         crowd.app.worker(queues=["default", "narrow"]).run(until_idle=True)
         crowd.now += timedelta(seconds=60)
         crowd.app.worker(queues=["default", "narrow"]).run(until_idle=True)

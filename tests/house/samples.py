@@ -18,7 +18,7 @@ from dibs.model.timing import Timing
 from dibs.model.unique import Unique
 from dibs.model.uses import use_of, uses_to_json
 from dibs.store.migrate import schema_migrate, schema_version
-from dibs.store.ops.claim import Claimed, job_claim, job_set_aside
+from dibs.store.ops.claim import job_claim, job_set_aside
 from dibs.store.ops.dead import (
     BEGIN,
     dead_annotate,
@@ -55,7 +55,7 @@ from dibs.store.ops.limit_rules import (
     limit_list,
     limit_reset,
 )
-from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
+from dibs.store.ops.limits import limit_look, limit_tend, limit_wake
 from dibs.store.ops.pauses import kind_get, kind_list, kind_pause, kind_resume, pause_list
 from dibs.store.ops.prune import (
     Over,
@@ -126,14 +126,6 @@ FREE, HELD, OVER, REFUSED = (
 )  # fmt: skip
 LIMIT = Limit(concurrency=1, name="stripe")
 USE = LIMIT.use("mail", {}, 1)
-PENDING = [
-    Claimed(
-        id_, "mail", "default", 0, "{}", None, None, 5, 0, 0, 0, 0, None, None,
-        uses_to_json([USE]), 1, 0, "w",
-    )
-    for id_ in (1, 2)
-]  # fmt: skip
-"""Of which the first has room under their limit, and the second has none."""
 TENANT = 'fair:["fair", "acme"]'
 KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 HOURLY = ScheduleSpec(Timing(every=3600), NewJob("mail", "{}"), missed=Missed.all(2))
@@ -224,8 +216,6 @@ SAMPLES: list[Operation[Any]] = [
     limit_list(),
     limit_look(),
     limit_wake(),
-    limit_start("w", PENDING, ["default"]),
-    limit_start("w", PENDING, []),
     fair_fill("fair", 10),
     *(room_take(CLAIM, use) for use in (USE, use_of("full", None, 1))),
     room_free(CLAIM, USE.key, 1),
@@ -276,6 +266,11 @@ CANNED: dict[str, list[Row]] = {
     "job_admit": [(0,)],
     "job_cancel": [(1,)],
     "job_call_off": [(2,)],
+    # The first has room under their limit, and the second has none.
+    "job_claim": [
+        (id_, "mail", "default", 0, "{}", 1, 1, 5, 0, 0, 0, 0, None, None, uses_to_json([USE]), 1)
+        for id_ in (1, 2)
+    ],
     "job_due": [(0,)],
     "job_enqueue": [(1, 0, 0, "ready")],
     "job_replace": [(1,)],
@@ -297,7 +292,7 @@ CANNED: dict[str, list[Row]] = {
     "schedule_lock": [SCHEDULE],
     "schedule_next": [(0, 0)],
     "schedule_take": [("hourly",)],
-    "queue_lines": [("default", 0, "[[0,1]]", None, 0, None)],
+    "queue_lines": [("default", 0, "[[0,1],[0,2]]", None, 0, None)],
     "blocked_key": [(USE.key,), (TENANT,)],
     "fair_standing": [(0, 1)],
     "limit_get": [("stripe", None, None, None, 0)],

@@ -30,7 +30,7 @@ from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_cancel
 from dibs.store.ops.limit_rules import limit_configure, limit_declare
-from dibs.store.ops.limits import limit_start, limit_tend, limit_wake
+from dibs.store.ops.limits import limit_tend, limit_wake
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_promote, job_rescue, worker_beat
 from tests.model_based.engines import Engines
@@ -122,20 +122,17 @@ class Limited(RuleBasedStateMachine):
         for stored, job in zip(self.engines.run(job_enqueue(new)), new, strict=True):
             self.jobs[stored.id] = (job.queue, job.limits)
 
-    @rule(worker=st.sampled_from(["ann", "bob"]), count=st.integers(1, 6), dies=st.booleans())
-    def claim(self, worker: str, count: int, dies: bool) -> None:
-        """Claim, and decide on what was claimed; a worker may die between the two."""
-        self.take(worker, count, KNOWN, decide=not dies)
+    @rule(worker=st.sampled_from(["ann", "bob"]), count=st.integers(1, 6), expected=st.booleans())
+    def claim(self, worker: str, count: int, expected: bool) -> None:
+        self.take(worker, count, KNOWN, expected=expected)
 
-    def take(self, worker: str, count: int, kinds: list[str], *, decide: bool = True) -> bool:
-        """Claim and decide; return whether there was anything."""
-        claim = job_claim(worker, SERVING, kinds, Demand(count), admit=True)
+    def take(self, worker: str, count: int, kinds: list[str], *, expected: bool = False) -> bool:
+        """Claim; return whether there was anything."""
+        claim = job_claim(worker, SERVING, kinds, Demand(count), admit=True, limited=expected)
         found = self.engines.run(claim)
-        jobs = [job for job in found.jobs if job.claim is not None]
-        assert not [job for job in jobs if job.limits is not None or job.queue == "web"]
-        if found.pending and decide:
-            jobs += self.engines.run(limit_start(worker, found.pending, found.counted)).jobs
-        for job in jobs:
+        for job in found.jobs:
+            if job.claim is None:
+                continue
             queue, uses = self.jobs[job.id]
             assert self.has_room(uses), "a limit was exceeded"
             assert queue != "web" or self.in_web() < WEB, "a queue's limit was exceeded"

@@ -9,10 +9,10 @@ from dibs.model.limits import Limit
 from dibs.model.lines import Demand, Serving
 from dibs.model.queues import QueuePolicy
 from dibs.store import Store
-from dibs.store.ops.claim import Claimed, job_claim
+from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.limit_rules import limit_declare
-from dibs.store.ops.limits import limit_start, limit_wake
+from dibs.store.ops.limits import limit_wake
 from dibs.store.ops.queues import queue_configure
 from dibs.store.statement import Operation, Row, Rows, Statement, Steps
 
@@ -49,10 +49,12 @@ def fill(execute: Callable[[str], object], count: int) -> None:
 
 
 def prepare(store: Store) -> dict[str, Statement]:
-    """Let some jobs run, some be decided on, and return what is measured."""
+    """Let some jobs run, some be about to, and return what is measured."""
     store.run(limit_declare({limit.name or "": limit.rule for limit in (FULL, PER_KEY, OPEN)}))
     store.run(queue_configure("narrow", QueuePolicy(concurrency=400)))
-    running, pending = _claimed(store, "running", start=True), _claimed(store, "pending")
+    _admit(store, "running")
+    running = store.run(job_claim("w", Serving(("open",)), ["running"], Demand(COUNT))).jobs
+    taken = _admit(store, "taken")
     store.run(job_enqueue([NewJob("free", "{}", "narrow")] * COUNT))
     few = [f'limit:["each", "{n}"]' for n in range(COUNT)]
     wide = [('limit:["full"]', COUNT), *((key, 1) for key in few)]
@@ -72,19 +74,18 @@ def prepare(store: Store) -> dict[str, Statement]:
         "limit_start": Statement(
             "limit_start",
             {
-                "worker": "w", "at": 1, "ids": [job.id for job in pending],
-                "slots": Rows(("key", "job_id"), [(open_key, job.id) for job in pending]),
+                "worker": "w", "at": 1, "ids": taken,
+                "slots": Rows(("key", "job_id"), [(open_key, job_id) for job_id in taken]),
             },
         ),
         "limit_block": Statement(
             "limit_block",
-            {"rows": Rows(("job_id", "key"), [(job.id, open_key) for job in pending])},
+            {"rows": Rows(("job_id", "key"), [(job_id, open_key) for job_id in taken])},
         ),
         "limit_save": Statement(
             "limit_save", {"rows": Rows(saved, [(key, 0, 0, 1, 1) for key in sorted(keys)])}
         ),
         "limit_admit": Statement("limit_admit", {"rows": counts}),
-        "limit_recover": Statement("limit_recover", {"count": COUNT}),
         "limit_due": Statement("limit_due", {"count": COUNT}),
         "limit_look": Statement("limit_look", {}),
         "slots_lock": Statement("slots_lock", {"ids": ids}),
@@ -96,15 +97,12 @@ def prepare(store: Store) -> dict[str, Statement]:
     }  # fmt: skip
 
 
-def _claimed(store: Store, kind: str, *, start: bool = False) -> list[Claimed]:
-    """Enqueue jobs that have room, and claim them; also start them, or leave that open."""
+def _admit(store: Store, kind: str) -> list[int]:
+    """Enqueue jobs that have room, and make them ready; return their ids."""
     needs = [(OPEN.use(kind, {}, 1), PER_KEY.use(kind, {"n": n}, 1)) for n in range(COUNT)]
-    store.run(job_enqueue([NewJob(kind, "{}", "open", limits=uses) for uses in needs]))
+    stored = store.run(job_enqueue([NewJob(kind, "{}", "open", limits=uses) for uses in needs]))
     store.run(limit_wake())
-    found = store.run(job_claim("w", Serving(("open",)), [kind], Demand(COUNT)))
-    if start:
-        return store.run(limit_start("w", found.pending, found.counted)).jobs
-    return found.pending
+    return [job.id for job in stored]
 
 
 def _second(store: Store, operation: Operation[object]) -> Statement:

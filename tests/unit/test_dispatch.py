@@ -12,7 +12,7 @@ from dibs import Dibs
 from dibs.model.lifecycle import Outcome
 from dibs.model.lines import Demand
 from dibs.model.slots import Slots
-from dibs.store.ops.claim import Claimed, key_of
+from dibs.store.ops.claimed import Claimed, key_of
 from dibs.worker import dispatch
 from dibs.worker.dispatch import Dispatcher
 
@@ -54,7 +54,7 @@ class Bench:
 
     def claimed(self, n: int, priority: int, crashes: int = 0) -> Claimed:
         args = f'{{"n": {n}}}'
-        row = (n, "hold", "mail", priority, args, 1, 1, 5, crashes, 0, 0, 0, None, None, None, 0)
+        row = (n, "hold", "mail", priority, args, 1, 1, 5, crashes, 0, 0, 0, None, None, None)
         return Claimed(*row, rank=priority, worker="w")
 
     async def add(self, *jobs: Claimed) -> None:

@@ -31,7 +31,7 @@ class Empty:
         if operation.name == "job_held":
             return []
         self.looks += 1
-        return Found([], [], frozenset(), False, 0, self.turns, {}, 0)
+        return Found([], False, False, False, 0, self.turns, {}, 0)
 
     def nudge(self, queues: set[str]) -> None:
         assert not queues, "nothing was offered"

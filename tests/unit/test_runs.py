@@ -14,7 +14,7 @@ from dibs import Dibs, JobContext
 from dibs.model.lifecycle import CalledOff, Failed, Interrupted, Outcome, Returned, Snoozed
 from dibs.model.slots import Slots
 from dibs.model.timeouts import timed_out
-from dibs.store.ops.claim import Claimed, key_of
+from dibs.store.ops.claimed import Claimed, key_of
 from dibs.worker.dispatch import Dispatcher
 from dibs.worker.runs import Run
 
@@ -57,7 +57,7 @@ class Bench:
         return
 
     def claim(self, *ids: int, kind: str = "wait", **said: Any) -> list[Claimed]:
-        row = (kind, "mail", 0, "{}", 1, 1, 5, 0, 0, 0, 0, None, None, None, 0, 0, "w")
+        row = (kind, "mail", 0, "{}", 1, 1, 5, 0, 0, 0, 0, None, None, None, 0, "w")
         jobs = [Claimed(id_, *row)._replace(**said) for id_ in ids]  # type: ignore[arg-type]
         self.dispatcher.add(jobs)
         return jobs
@@ -216,5 +216,5 @@ async def test_a_limit_that_is_kept_ends_nothing(bench: Bench):
 def test_what_an_end_means_after_what_was_told(
     outcome: Outcome, exceeded: int | None, off: CalledOff | None, expected: Outcome
 ):
-    job = Claimed(1, "k", "q", 0, "{}", 1, 1, 5, 0, 0, 0, 0, None, None, None, 0, 0, "w")
+    job = Claimed(1, "k", "q", 0, "{}", 1, 1, 5, 0, 0, 0, 0, None, None, None, 0, "w")
     assert Run(job, exceeded=exceeded, off=off).judge(outcome) == expected

@@ -11,7 +11,7 @@ import pytest
 from dibs import Dibs
 from dibs.model.lifecycle import Returned, Settlement
 from dibs.store import Store
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claimed import Claimed
 from dibs.store.ops.settle import Settled, Unmoved
 from dibs.store.statement import Operation
 from dibs.worker.settle import Settler
@@ -59,5 +59,5 @@ def test_two_ends_of_one_job_go_out_apart(caplog: pytest.LogCaptureFixture):
 
 
 def claimed(job_id: int, number: int) -> Claimed:
-    row = (job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None, None, 0)
+    row = (job_id, "nothing", "default", 0, "{}", number, 1, 5, 0, 0, 0, 0, None, None, None)
     return Claimed(*row, rank=0, worker="w")

@@ -20,7 +20,7 @@ def test_a_fair_queue_that_is_noted_beside_a_look_in_vain_is_looked_at_again():
                 turns.nudge()  # what another worker commits just now is not seen by this look
             return Filled(0, waiting=False)
 
-    turns = Turns(cast(Store, Tables()), "ann", ["mail"], fair=["mail"], limited=False)
+    turns = Turns(cast(Store, Tables()), ["mail"], fair=["mail"], limited=False)
 
     async def fill_thrice() -> None:
         turns.nudge()

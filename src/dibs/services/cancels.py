@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dibs.services.base import Service
 from dibs.store import Store
-from dibs.store.ops.claim import Key
+from dibs.store.ops.claimed import Key
 from dibs.store.ops.workers import job_called_off
 
 LOOK_SECONDS = 0.5

@@ -88,10 +88,7 @@ class PostgresStore(Closing):
                 cursor = connection.execute(call.sql, call.params or None, prepare=prepare)
                 return cursor.fetchall() if cursor.description else []
 
-            if first.alone:
-                return drive(calls, first, execute)
-            with connection.transaction():
-                return drive(calls, first, execute)
+            return drive(calls, first, execute, connection.transaction)
 
     async def arun(self, operation: Operation[R]) -> R:
         """Carry `operation` out in one transaction, on a connection of the running loop."""
@@ -125,10 +122,7 @@ class PostgresStore(Closing):
                     return await cursor.fetchall() if cursor.description else []
 
                 try:
-                    if first.alone:
-                        return await adrive(calls, first, execute)
-                    async with connection.transaction():
-                        return await adrive(calls, first, execute)
+                    return await adrive(calls, first, execute, connection.transaction)
                 except driver.NoAnswer:
                     await pool.drain()  # the others may be as deaf, each for as long
                     raise

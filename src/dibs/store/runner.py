@@ -7,7 +7,13 @@ loops that make them. Opening the transaction around them is the engine's part.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    nullcontext,
+)
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -24,7 +30,7 @@ class Call:
     sql: str
     params: dict[str, Any]
     alone: bool = False
-    """As the first call: no transaction is needed around them all."""
+    """No transaction is needed around it, unless one was before it."""
 
 
 Calls = Generator[Call, RowList, R]
@@ -70,29 +76,50 @@ class Script:
                     params = kept | params  # the time stays that of the first step
 
 
-def drive(calls: Calls[R], first: Call, execute: Callable[[Call], RowList]) -> R:
-    """Make the calls of a started operation, from its `first`, and return its result."""
-    call = first
-    while True:
-        rows = execute(call)
-        try:
-            call = calls.send(rows)
-        except StopIteration as done:
-            result: R = done.value
-            return result
+def drive(
+    calls: Calls[R],
+    first: Call,
+    execute: Callable[[Call], RowList],
+    begin: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> R:
+    """Make the calls of a started operation, from its `first`, and return its result.
+
+    `begin` makes the transaction that is around the first call which needs one, and all after it.
+    """
+    call, begun = first, False
+    with ExitStack() as transaction:
+        while True:
+            if not (begun or call.alone):
+                transaction.enter_context(begin())
+                begun = True
+            rows = execute(call)
+            try:
+                call = calls.send(rows)
+            except StopIteration as done:
+                result: R = done.value
+                return result
 
 
 GateFactory = Callable[[], AbstractContextManager[None]]
 """Makes what has to be held while a transaction takes its write lock."""
 
 
-async def adrive(calls: Calls[R], first: Call, execute: Callable[[Call], Awaitable[RowList]]) -> R:
+async def adrive(
+    calls: Calls[R],
+    first: Call,
+    execute: Callable[[Call], Awaitable[RowList]],
+    begin: Callable[[], AbstractAsyncContextManager[object]] = nullcontext,
+) -> R:
     """Make the calls of a started operation on an async driver and return its result."""
-    call = first
-    while True:
-        rows = await execute(call)
-        try:
-            call = calls.send(rows)
-        except StopIteration as done:
-            result: R = done.value
-            return result
+    call, begun = first, False
+    async with AsyncExitStack() as transaction:
+        while True:
+            if not (begun or call.alone):
+                await transaction.enter_async_context(begin())
+                begun = True
+            rows = await execute(call)
+            try:
+                call = calls.send(rows)
+            except StopIteration as done:
+                result: R = done.value
+                return result

@@ -44,8 +44,8 @@ class Statement:
     name: str
     params: Mapping[str, Any]
     alone: bool = False
-    """As the first statement of an operation: no transaction is needed around them all. Where the
-    engine makes every statement a transaction, no round trips are spent on BEGIN and COMMIT."""
+    """As one of the first statements of an operation: they need no transaction around them. Where
+    the engine makes every statement a transaction, no round trips are spent on BEGIN and COMMIT."""
 
 
 Steps = Generator[Statement, RowList, R]

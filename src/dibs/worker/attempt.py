@@ -20,7 +20,7 @@ from dibs.model.retry import error_names
 from dibs.model.returns import Cancel, GiveUp, RetryAfter, Snooze
 from dibs.model.times import duration
 from dibs.model.uses import hold_key
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claimed import Claimed
 from dibs.telemetry import log_event
 
 logger = logging.getLogger("dibs.worker")

@@ -6,7 +6,7 @@ import heapq
 from collections import deque
 
 from dibs.model.job import PRIORITY_MIN
-from dibs.store.ops.claim import Claimed, Key, key_of
+from dibs.store.ops.claimed import Claimed, Key, key_of
 
 
 class Buffer:

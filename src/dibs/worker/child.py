@@ -19,7 +19,7 @@ from dibs.client.stopping import StopSignal
 from dibs.errors import ConfigurationError
 from dibs.model.job import DeadReason
 from dibs.model.lifecycle import CalledOff, Failed, Outcome, Returned, Snoozed
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claimed import Claimed
 from dibs.worker.attempt import attempt_sync, failed
 
 _OUTCOMES = {outcome.__name__: outcome for outcome in (Returned, Failed, Snoozed, CalledOff)}

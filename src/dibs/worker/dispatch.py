@@ -11,7 +11,7 @@ from dibs.model.lifecycle import CalledOff, Interrupted, Outcome
 from dibs.model.lines import Demand
 from dibs.model.prefetch import OVERDUE, Prefetch
 from dibs.model.slots import Slots
-from dibs.store.ops.claim import Claimed, Key, key_of
+from dibs.store.ops.claimed import Claimed, Key, key_of
 from dibs.worker.buffer import Buffer
 from dibs.worker.runs import Run, Runs
 from dibs.worker.settle import Settler

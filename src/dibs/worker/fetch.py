@@ -19,7 +19,8 @@ from dibs.model.retry import Retry
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.base import Watch
-from dibs.store.ops.claim import Claimed, Found, Key, job_claim, job_set_aside
+from dibs.store.ops.claim import Found, job_claim, job_set_aside
+from dibs.store.ops.claimed import Claimed, Key
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_held
 from dibs.telemetry import log_event
@@ -70,7 +71,7 @@ class Fetcher(Service):
             kinds: what it can run.
             dispatcher: takes what was claimed.
             settling: the claims that are still to be settled.
-            turns: decides on jobs that have limits.
+            turns: makes ready what waits for its turn.
             holds: whether the worker has its lease.
             poll: seconds between two looks where no nudge comes.
         """
@@ -80,6 +81,8 @@ class Fetcher(Service):
         self._serving = serving
         self._credit: Credit = {}
         self._lines = 0
+        self._limited = False
+        """Whether the last claim that took any came upon jobs with limits."""
         self._nudged = False
         self._vain = 0
         self._looked = float("-inf")
@@ -193,25 +196,26 @@ class Fetcher(Service):
         if waiting and not found.full:
             return 0.0 if unseen else self._pause()
         # Others took what stood there: they are quicker, so let them be.
-        return 0.0 if found.jobs or found.pending or found.full else CONTENDED_SECONDS
+        return 0.0 if found.jobs or found.waits or found.full else CONTENDED_SECONDS
 
     async def _claim(self, demand: Demand, now: float, *, admit: bool) -> Found:
         """Claim, and hand on what may run."""
         self._claiming = True
         claim = job_claim(
             self._worker, self._serving, self._kinds, demand, self._credit, self._marks.use(now),
-            admit=admit, heads=heads_of(demand.count, self._lines),
+            admit=admit, heads=heads_of(demand.count, self._lines), limited=self._limited,
         )  # fmt: skip
         found = await self._store.arun(claim)
-        jobs = found.jobs
-        if found.pending:
-            jobs = [*jobs, *await self._turns.start(found.pending, found.counted)]
         self._claiming = False
+        if found.turns:
+            self._limited = found.limited
+        if found.waits:
+            self._turns.poke()  # when they may start is another time than it was
         self._credit, self._lines = found.credit, found.lines
         if admit:
             self._admitted = now if found.admitted < demand.count else float("-inf")
-        self._take(jobs, now)
-        if behind := _behind(jobs):
+        self._take(found.jobs, now)
+        if behind := _behind(found.jobs):
             await self._store.arun(job_set_aside(self._kinds, behind))
         self._looked = now
         self._vain = 0 if found.turns else self._vain + self._nudged

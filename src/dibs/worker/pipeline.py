@@ -70,7 +70,7 @@ def make_pipeline(
     dispatcher = Dispatcher(handlers, slots, settings.max_crashes, settler)
     heartbeat = _heartbeat(worker, client, options, store, dispatcher)
     fair = [name for name, policy in client.queues.declared.items() if policy.fair is not None]
-    turns = Turns(store, worker, serving.queues, fair, bool(client.limits.declared))
+    turns = Turns(store, serving.queues, fair, limited=bool(client.limits.declared))
     fetcher = Fetcher(
         store, worker, serving, list(handlers), dispatcher, settler.held, turns, heartbeat.holds,
         options.poll,

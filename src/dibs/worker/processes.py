@@ -13,7 +13,7 @@ from typing import Any
 
 from dibs.client.handler import Handler
 from dibs.model.lifecycle import Failed, Outcome
-from dibs.store.ops.claim import Claimed, Key, key_of
+from dibs.store.ops.claimed import Claimed, Key, key_of
 from dibs.worker import child
 
 Done = Callable[[Claimed, Outcome], None]

@@ -20,7 +20,7 @@ from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import CalledOff, Failed, Interrupted, Outcome, Returned
 from dibs.model.timeouts import time_limit, timed_out
 from dibs.model.times import SECOND, in_seconds
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claimed import Claimed
 from dibs.telemetry import log_event
 from dibs.worker.attempt import attempt_async, failed
 from dibs.worker.processes import ProcessExecutor

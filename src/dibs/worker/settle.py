@@ -30,7 +30,7 @@ from dibs.model.retry import retry_from_json
 from dibs.model.uses import key_parts
 from dibs.services.base import Service
 from dibs.store import Store
-from dibs.store.ops.claim import Claimed, Key, key_of
+from dibs.store.ops.claimed import Claimed, Key, key_of
 from dibs.store.ops.settle import job_count, job_settle, job_unmoved
 from dibs.telemetry import log_event
 

@@ -13,7 +13,7 @@ from typing import Any
 from dibs.client.handler import Handler
 from dibs.client.stopping import StopSignal
 from dibs.model.lifecycle import Outcome
-from dibs.store.ops.claim import Claimed, Key, key_of
+from dibs.store.ops.claimed import Claimed, Key, key_of
 from dibs.worker.attempt import attempt_sync
 
 Done = Callable[[Claimed, Outcome], None]

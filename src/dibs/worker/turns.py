@@ -1,16 +1,15 @@
-"""Turns: start what its limits let start, and look in time at the keys under which jobs wait."""
+"""Turns: look in time at the keys under which jobs wait, and make ready what may start."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
 from dibs.model.times import SECOND
 from dibs.services.base import Service
 from dibs.store import Store
-from dibs.store.ops.claim import Claimed
 from dibs.store.ops.fair import fair_fill, fair_queues
-from dibs.store.ops.limits import limit_look, limit_start, limit_tend, limit_wake
+from dibs.store.ops.limits import limit_look, limit_tend, limit_wake
 
 LOOK_SECONDS = 1.0
 """Longest pause between two looks: what a lost nudge can delay a job with limits."""
@@ -26,20 +25,18 @@ class Turns(Service):
     name = "turns"
 
     def __init__(
-        self, store: Store, worker: str, served: Iterable[str], fair: Iterable[str], limited: bool
+        self, store: Store, served: Iterable[str], fair: Iterable[str], *, limited: bool
     ) -> None:
-        """Decide for a worker.
+        """Look for a worker.
 
         Args:
             store: where.
-            worker: its id.
             served: its queues.
             fair: queues that the code declares as fair.
             limited: whether the code declares limits.
         """
         super().__init__()
         self._store = store
-        self._worker = worker
         self.on_ready: Callable[[Collection[str]], None] = lambda _: None
         """Told in which queues more is ready."""
         self._tended = float("-inf")
@@ -49,13 +46,6 @@ class Turns(Service):
         """Of these, where tenants may wait for their turn."""
         self._known = limited or bool(self._known_fair)
         """Whether anything may wait for its turn: declared, or seen."""
-
-    async def start(self, pending: Sequence[Claimed], counted: Collection[str]) -> list[Claimed]:
-        """Return those of the claimed jobs that run now; the others wait under their keys."""
-        started = await self._store.arun(limit_start(self._worker, pending, counted))
-        if started.blocked:
-            self.poke()  # when they may start is another time than it was
-        return started.jobs
 
     def nudge(self) -> None:
         """Look at once: something may have come in that waits for its turn.
@@ -90,7 +80,7 @@ class Turns(Service):
 
     async def tend(self) -> None:
         """Take up what others left behind."""
-        self._tell(await self._store.arun(limit_tend()))
+        await self._store.arun(limit_tend())
         self._wait(await self._store.arun(fair_queues()))
 
     def _wait(self, queues: Iterable[str]) -> None:

@@ -2,73 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from dibs.model.lifecycle import Claim
 from dibs.model.lines import Demand, Pop, Serving, Turn, pops
 from dibs.model.marks import Mark
 from dibs.model.ordering import Credit, ranks
+from dibs.store.ops.claimed import Claimed
 from dibs.store.ops.front import Front, lines_of, read_front
+from dibs.store.ops.limits import start_limited
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
 CROWD = 1000
 """Jobs of a line that are looked at to be set aside, in one transaction."""
-
-
-class Claimed(NamedTuple):
-    """A job that a claim took from its line, as the worker needs it."""
-
-    id: int
-    kind: str
-    queue: str
-    priority: int
-    args: str
-    """JSON text."""
-    claim: int | None
-    """None where the worker doesn't know the kind, or the kind is paused: the job is blocked, and
-    not the worker's."""
-    attempt: int | None
-    max_attempts: int
-    crashes: int
-    scheduled_at: int
-    created_at: int
-    started_at: int
-    timeout: int | None
-    """Microseconds; 0 for none, None for that of the kind or queue."""
-    retry: str | None
-    """Its own rules for retries, as JSON; None for those of its kind."""
-    limits: str | None
-    """What it needs of its limits, as JSON; None where it has none."""
-    pending: int
-    """1 where its limits are to be asked before it starts, else 0."""
-    rank: int
-    """Of two jobs that a worker holds the one of higher rank starts first."""
-    worker: str
-    """Who took it."""
-    queue_timeout: int | None = None
-    """Microseconds; None where the queue's policy has none."""
-    counted: bool = False
-    """Whether it holds slots."""
-
-    @property
-    def ticket(self) -> Claim:
-        """The right to settle this attempt."""
-        if self.claim is None or self.attempt is None:
-            raise ValueError(f"job {self.id} was blocked, not claimed")
-        return Claim(
-            self.id, self.claim, self.worker, self.attempt, self.max_attempts, self.counted
-        )
-
-
-Key = tuple[int, int | None]
-"""A job's id and the number of its claim: what tells the claims of one worker apart."""
-
-
-def key_of(job: Claimed) -> Key:
-    """Return what tells this attempt from every other of its worker."""
-    return (job.id, job.claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +23,10 @@ class Found:
 
     jobs: list[Claimed]
     """In the order in which they are to start."""
-    pending: list[Claimed]
-    """Those whose limits are to be asked first."""
-    counted: frozenset[str]
-    """Of the queues, those of which only so many jobs may run at once."""
+    limited: bool
+    """Whether it came upon jobs that have limits."""
+    waits: bool
+    """Whether it came upon jobs that wait now for room under their limits."""
     full: bool
     """Whether such a queue held more that could have been taken otherwise."""
     admitted: int
@@ -104,6 +50,7 @@ def job_claim(
     *,
     admit: bool = False,
     heads: int | None = None,
+    limited: bool = False,
 ) -> Steps[Found]:
     """Take as many ready jobs as `demand` says for `worker`, in the order of the policies.
 
@@ -122,6 +69,8 @@ def job_claim(
             as many as are wanted.
         admit: first make blocked jobs of `kinds` that are not paused ready again, in the same
             transaction.
+        limited: whether jobs with limits are to be expected: where they are not and come up, or
+            are and don't, it takes longer.
     """
     known = list(dict.fromkeys(kinds))
     admitted = 0
@@ -132,34 +81,61 @@ def job_claim(
         serving, demand, credit or {}, marks, heads, alone=not admit
     )
     turns = front.within_rooms(wanted)
-    rows: Sequence[Row] = ()
+    counted = front.rooms.keys()
+    rows: list[Row] = []
     if turns:
-        rows = yield Statement(
-            "job_claim",
-            {
-                "worker": worker,
-                "kinds": known,
-                "counted": sorted(front.rooms),
-                "lines": Rows(Pop._fields, pops(turns)),
-                "ids": [turn.job_id for turn in turns],
-            },
-        )
+        rows = yield from _take(worker, known, counted, turns, decide=limited or bool(counted))
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
     limits = {queue: policy.limit for queue, policy in front.policies.items()}
-    jobs = [
-        Claimed._make((*row, rank[turn], worker, limits[turn.queue], False))
-        for row, turn in _in_turn(rows, turns)
-    ]
-    return Found(
-        [job for job in jobs if not job.pending],
-        [job for job in jobs if job.pending],
-        frozenset(front.rooms),
-        len(turns) < len(wanted),
-        admitted,
-        turns,
-        owed,
-        front.alike,
-    )
+    found: list[Claimed] = []
+    undecided: list[Claimed] = []
+    for (*row, decide), turn in _in_turn(rows, turns):
+        job = Claimed._make((*row, rank[turn], worker, limits[turn.queue], False))
+        (undecided if decide else found).append(job)
+    waits = False
+    if undecided:
+        started = yield from start_limited(worker, undecided, counted)
+        found += started.jobs
+        waits = started.waits
+    full = len(turns) < len(wanted)
+    return Found(found, bool(undecided), waits, full, admitted, turns, owed, front.alike)
+
+
+def _take(
+    worker: str,
+    kinds: Sequence[str],
+    counted: Collection[str],
+    turns: Sequence[Turn],
+    *,
+    decide: bool,
+) -> Generator[Statement, RowList, RowList]:
+    """Take jobs from their lines; those that have limits in a transaction that decides on them.
+
+    Args:
+        worker: who takes them.
+        kinds: what it can run.
+        counted: the queues of which only so many may run at once.
+        turns: what stands in front.
+        decide: there may be some that have limits. If there are and nobody expected it, they go
+            back to their places, and are taken once more.
+    """
+    take = {
+        "worker": worker,
+        "kinds": kinds,
+        "counted": sorted(counted),
+        "decide": int(decide),
+        "lines": Rows(Pop._fields, pops(turns)),
+        "ids": [turn.job_id for turn in turns],
+    }
+    rows = yield Statement("job_claim", take, alone=not decide)
+    back = set() if decide else {row[0] for row in rows if row[-1]}
+    if not back:
+        return rows
+    rows = [row for row in rows if row[0] not in back]
+    again = [turn for turn in turns if turn.job_id in back]
+    if again:
+        rows += yield from _take(worker, kinds, counted, again, decide=True)
+    return rows
 
 
 @operation()

@@ -1,9 +1,9 @@
 """Turns under limits: starting what has room, and waking those who wait.
 
 A job with limits waits, blocked, under a key. It is made ready when there may be room under that
-key, stands in its line like any other, and is claimed; only then is it decided, with all its keys
-locked, whether it starts. So whoever makes ready too many does no harm, and an urgent job that
-comes in last is the first to be decided on.
+key, stands in its line like any other, and is claimed; only then, within the claim and with all its
+keys locked, is it decided whether it starts. So whoever makes ready too many does no harm, and an
+urgent job that comes in last is the first to be decided on.
 
 Each who makes room looks who waits: the end of a job in its own transaction, and for what comes
 in, for rates, and for what others left behind, `limit_wake`, which every worker runs.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from dibs.model.limits import Meter, Turns, rule_from_json, turns
 from dibs.model.uses import QUEUE, Use, cost_under, key_parts, uses_from_json
-from dibs.store.ops.claim import Claimed
+from dibs.store.ops.claimed import Claimed
 from dibs.store.ops.fair import FAIR, fair_join, tenant_of
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
@@ -33,8 +33,8 @@ class Started:
 
     jobs: list[Claimed]
     """Those that run now."""
-    blocked: Counter[str]
-    """How many wait under each key; those of full queues are ready again, and not among them."""
+    waits: bool
+    """Whether others wait under their keys; those of full queues are ready again, and do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +51,64 @@ class Keys:
     now: int
 
 
-@operation()
-def limit_start(
-    worker: str, pending: Sequence[Claimed], counted: Collection[str]
-) -> Steps[Started]:
-    """Start those of the jobs that a claim left to be decided which have room under their limits.
+def start_limited(
+    worker: str, jobs: Sequence[Claimed], counted: Collection[str]
+) -> Generator[Statement, RowList, Started]:
+    """Start those of the jobs that have room under their limits; the others wait for it.
+
+    Part of a claim, which has taken them from their lines.
 
     Args:
-        worker: who claimed them.
-        pending: the jobs, in the order in which they are to start.
+        worker: who claims them.
+        jobs: in the order in which they are to start.
         counted: the queues of which only so many may run at once.
     """
-    needs = [(job.id, _uses(job, counted)) for job in pending]
-    yield lock_keys(use.key for _, uses in needs for use in uses)
-    keys = yield from read_keys({use.key for _, uses in needs for use in uses}, most=1)
-    decided = turns(needs, keys.meters, keys.now)
-    found: list[Claimed] = []
+    needs = {job.id: _uses(job, counted) for job in jobs}
+    named = {use.key for uses in needs.values() for use in uses}
+    yield lock_keys(named)
+    keys = yield from read_keys(named, most=1)
+    decided = turns(needs.items(), keys.meters, keys.now)
+    slots = [
+        (use.key, job_id)
+        for job_id in decided.start
+        for use in needs[job_id]
+        if (rule := decided.meters[use.key].rule) is not None and rule.rate is None
+    ]
     if decided.start:
-        found = yield from _start(worker, pending, decided, dict(needs), keys.now)
+        table = Rows(("key", "job_id"), slots)
+        start = {"worker": worker, "at": keys.now, "ids": decided.start, "slots": table}
+        yield Statement("limit_start", start)
     if decided.blocked:
         rows = [
             (job_id, None if use.key.startswith(QUEUE) else use.key)
             for job_id, use in decided.blocked.items()
         ]
         yield Statement("limit_block", {"rows": Rows(("job_id", "key"), rows)})
-    yield from save_keys(_after_start(needs, decided, keys, {job.id for job in found}))
-    names = (use.key for use in decided.blocked.values())
-    return Started(found, Counter(key for key in names if not key.startswith(QUEUE)))
+    yield from save_keys(_after_start(decided, keys))
+    holding = {job_id for _, job_id in slots}
+    started = [
+        job._replace(started_at=keys.now, counted=job.id in holding)
+        for job in jobs
+        if job.id not in decided.blocked
+    ]
+    waits = any(not use.key.startswith(QUEUE) for use in decided.blocked.values())
+    return Started(started, waits)
 
 
-def _after_start(
-    needs: Sequence[tuple[int, Sequence[Use]]], decided: Turns, keys: Keys, taken: set[int]
-) -> Iterator[tuple[Meter, int | None, bool]]:
+def _after_start(decided: Turns, keys: Keys) -> Iterator[tuple[Meter, int | None, bool]]:
     """Yield what is to be kept of the keys after jobs were started, and when to look at them."""
-    now, meters = keys.now, decided.meters
-    if len(taken) < len(decided.start):  # somebody else has the others, and they use nothing
-        started = [(job_id, uses) for job_id, uses in needs if job_id in taken]
-        meters = turns(started, keys.meters, now).meters
+    now = keys.now
     looks: dict[str, int] = {}
     for use in decided.blocked.values():
-        look = meters[use.key].look_at(now, use.cost)
+        look = decided.meters[use.key].look_at(now, use.cost)
         looks[use.key] = min(look, looks.get(use.key, look))
     for key in decided.passed:
         # The turn of a job that cannot take it is the next one's.
         if keys.waiting[key]:
-            cost = keys.cost[key]
-            look = now if meters[key].takes(cost, now) else meters[key].look_at(now, cost)
+            meter, cost = decided.meters[key], keys.cost[key]
+            look = now if meter.takes(cost, now) else meter.look_at(now, cost)
             looks[key] = min(look, looks.get(key, look))
-    for key, meter in sorted(meters.items()):
+    for key, meter in sorted(decided.meters.items()):
         if key in looks or meter.full_at != keys.meters[key].full_at:
             yield meter, None if key.startswith(QUEUE) else looks.get(key), False
 
@@ -108,38 +118,6 @@ def _uses(job: Claimed, counted: Collection[str]) -> list[Use]:
     if job.queue not in counted:
         return own
     return [Use(QUEUE + job.queue, QUEUE + job.queue, 1), *own]
-
-
-def _start(
-    worker: str,
-    pending: Sequence[Claimed],
-    decided: Turns,
-    needs: Mapping[int, Sequence[Use]],
-    now: int,
-) -> Generator[Statement, RowList, list[Claimed]]:
-    meters = decided.meters
-    slots = [
-        (use.key, job_id)
-        for job_id in decided.start
-        for use in needs[job_id]
-        if (rule := meters[use.key].rule) is not None and rule.rate is None
-    ]
-    rows = yield Statement(
-        "limit_start",
-        {
-            "worker": worker,
-            "at": now,
-            "ids": decided.start,
-            "slots": Rows(("key", "job_id"), slots),
-        },
-    )
-    records = {row[0]: row for row in rows}
-    holding = {job_id for _, job_id in slots}
-    return [
-        Claimed._make((*records[job.id], job.rank, worker, job.queue_timeout, job.id in holding))
-        for job in pending
-        if job.id in records
-    ]
 
 
 def lock_keys(keys: Iterable[str]) -> Statement:
@@ -256,12 +234,7 @@ def _look_again(keys: Keys, key: str, moved: int) -> int | None:
 
 
 @operation()
-def limit_tend() -> Steps[frozenset[str]]:
-    """Take up what workers left behind that died: decisions, and slots; return what is ready now.
-
-    Whose claim is being decided at this moment is only claimed once more.
-    """
-    queues = {row[0] for row in (yield Statement("limit_recover", {"count": BATCH}))}
+def limit_tend() -> Steps[None]:
+    """Take up the slots that workers left behind that died; `limit_wake` looks who gets them."""
     yield Statement("slots_sweep", {})
     yield Statement("limit_forget", {"count": BATCH})
-    return frozenset(queues)

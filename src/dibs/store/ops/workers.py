@@ -12,7 +12,7 @@ from dibs.model.lifecycle import Claim, Settlement, WorkerLost, settle
 from dibs.model.lines import Serving
 from dibs.model.retry import Retry
 from dibs.model.times import from_micros
-from dibs.store.ops.claim import Key
+from dibs.store.ops.claimed import Key
 from dibs.store.ops.front import lines_of
 from dibs.store.ops.settle import job_settle
 from dibs.store.statement import Row, Statement, Steps, operation

@@ -68,9 +68,9 @@ FROM line WHERE heads <> '{}';
 -- Take from the front of each of :lines so many jobs, from where that front was seen. Jobs of
 -- :kinds start running for :worker under a new claim; others, and those of kinds that are paused,
 -- are blocked until a worker admits them. Jobs with limits, and those of the queues in :counted, are
--- blocked under `limit`, for limit_start and limit_block to decide. Returns the record of each;
--- claim and attempt are NULL for the blocked ones, and the last column is 1 for those that are to be
--- decided.
+-- only taken, for limit_start and limit_block to put them somewhere, or, with :decide = 0, put back.
+-- Returns the record of each; claim and attempt are NULL for the blocked ones, and the last column is
+-- 1 for those with limits.
 WITH head AS MATERIALIZED (
     SELECT h.* FROM unnest(
         :lines_queue::text[], :lines_priority::smallint[], :lines_scheduled_at::bigint[],
@@ -98,8 +98,11 @@ WITH head AS MATERIALIZED (
     SELECT id, :worker, claim + 1, attempt + 1, :now FROM job WHERE known AND NOT limited
 ), blocked AS (
     INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
-    SELECT CASE WHEN known THEN 'limit' ELSE 'kind:' || kind END, queue, priority, scheduled_at, id
-    FROM job WHERE limited OR NOT known
+    SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM job WHERE NOT known
+), back AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT id, queue, priority, scheduled_at FROM job
+    WHERE known AND limited AND :decide::integer = 0
 ), passed AS (
     -- Who leaves its turn under limits unused leaves it to the next.
     INSERT INTO dibs_arrivals (key, count)
@@ -114,8 +117,7 @@ WITH head AS MATERIALIZED (
         AND during = 'waiting'
 )
 SELECT id, kind, queue, priority, args::text,
-    CASE WHEN known AND NOT limited THEN claim + 1 END,
-    CASE WHEN known AND NOT limited THEN attempt + 1 END,
+    CASE WHEN known THEN claim + 1 END, CASE WHEN known THEN attempt + 1 END,
     max_attempts, crashes, scheduled_at, created_at, :now, timeout, retry, limits,
     CASE WHEN known AND limited THEN 1 ELSE 0 END
 FROM job;

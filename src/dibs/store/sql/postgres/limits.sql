@@ -57,13 +57,11 @@ WITH head AS MATERIALIZED (
 SELECT key, queue FROM moved;
 
 -- name: limit_start
--- Jobs that a claim by :worker left blocked under `limit`, and that may start, run since :at, each
--- with the slots that it takes. Returns the record of each, as job_claim does.
-WITH taken AS (
-    DELETE FROM dibs_blocked WHERE job_id = ANY (:ids::bigint[]) AND key = 'limit'
-    RETURNING job_id
-), job AS MATERIALIZED (
-    SELECT * FROM dibs_jobs WHERE id = ANY (ARRAY(SELECT job_id FROM taken))
+-- Jobs that a claim by :worker has taken, and that may start, run since :at, each with the slots that
+-- it takes.
+WITH job AS MATERIALIZED (
+    SELECT id, claim, attempt, unique_key, unique_during FROM dibs_jobs
+    WHERE id = ANY (:ids::bigint[])
 ), running AS (
     INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
     SELECT id, :worker, claim + 1, attempt + 1, :at FROM job
@@ -72,44 +70,26 @@ WITH taken AS (
     SELECT i.key, i.job_id, 0, j.claim + 1
     FROM unnest(:slots_key::text[], :slots_job_id::bigint[]) AS i (key, job_id)
     JOIN job AS j ON j.id = i.job_id
-), freed AS (
-    DELETE FROM dibs_keys
-    WHERE key = ANY (ARRAY(SELECT unique_key FROM job WHERE unique_during = 'waiting'))
-        AND job_id = ANY (ARRAY(SELECT id FROM job)) AND during = 'waiting'
 )
-SELECT id, kind, queue, priority, args::text, claim + 1, attempt + 1, max_attempts, crashes,
-    scheduled_at, created_at, :at::bigint, timeout, retry, limits, 0
-FROM job;
+DELETE FROM dibs_keys
+WHERE key = ANY (ARRAY(SELECT unique_key FROM job WHERE unique_during = 'waiting'))
+    AND job_id = ANY (ARRAY(SELECT id FROM job)) AND during = 'waiting';
 
 -- name: limit_block
--- Jobs that a claim left blocked under `limit`, and that may not start, wait under their `key`, or,
--- where that is NULL, are ready again.
+-- Jobs that a claim has taken, and that may not start, wait under their `key`, or, where that is
+-- NULL, are ready again.
 WITH input AS MATERIALIZED (
     SELECT * FROM unnest(:rows_job_id::bigint[], :rows_key::text[]) AS i (job_id, key)
+), job AS MATERIALIZED (
+    SELECT j.id, j.queue, j.priority, j.scheduled_at, i.key
+    FROM dibs_jobs AS j JOIN input AS i ON i.job_id = j.id
+    WHERE j.id = ANY (ARRAY(SELECT job_id FROM input))
 ), waits AS (
-    UPDATE dibs_blocked AS b SET key = i.key FROM input AS i
-    WHERE b.job_id = ANY (ARRAY(SELECT job_id FROM input WHERE key IS NOT NULL))
-        AND b.job_id = i.job_id AND b.key = 'limit'
-), back AS (
-    DELETE FROM dibs_blocked
-    WHERE job_id = ANY (ARRAY(SELECT job_id FROM input WHERE key IS NULL)) AND key = 'limit'
-    RETURNING *
+    INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+    SELECT key, queue, priority, scheduled_at, id FROM job WHERE key IS NOT NULL
 )
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-SELECT job_id, queue, priority, scheduled_at FROM back;
-
--- name: limit_recover
--- Up to :count jobs that a claim left blocked under `limit` are ready again. Returns their queues.
-WITH head AS MATERIALIZED (
-    SELECT ctid AS address FROM dibs_blocked WHERE key = 'limit' AND NOT starts_with(key, 'kind:')
-    ORDER BY priority DESC, scheduled_at, job_id LIMIT :count FOR UPDATE SKIP LOCKED
-), moved AS (
-    DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
-), ready AS (
-    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-    SELECT job_id, queue, priority, scheduled_at FROM moved
-)
-SELECT DISTINCT queue FROM moved;
+SELECT id, queue, priority, scheduled_at FROM job WHERE key IS NULL;
 
 -- name: limit_save
 -- Keep how keys stand, and when to look at them again: at wake_at, or earlier where that was said.

@@ -44,42 +44,47 @@ FROM line WHERE heads <> '[]';
 -- name: job_claim
 -- Take the ready jobs in :ids. Jobs of :kinds start running for :worker under a new claim; others,
 -- and those of kinds that are paused, are blocked until a worker admits them. Jobs with limits, and
--- those of the queues in :counted, are blocked under `limit`, for limit_start and limit_block to
--- decide. Returns the record of each; claim and attempt are NULL for the blocked ones, and the last
--- column is 1 for those that are to be decided. By id, not so many from each line: LIMIT cannot
--- differ from line to line
--- line here, and nobody else has taken the heads that this transaction saw.
+-- those of the queues in :counted, are only taken, for limit_start and limit_block to put them
+-- somewhere, or, with :decide = 0, put back. Returns the record of each; claim and attempt are NULL
+-- for the blocked ones, and the last column is 1 for those with limits. By id, not so many from each
+-- line: LIMIT cannot differ from line to line here, and nobody else has taken the heads that this
+-- transaction saw.
 DELETE FROM dibs_ready WHERE job_id IN (SELECT value FROM json_each(:ids));
-INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
-SELECT id, :worker, claim + 1, attempt + 1, :now FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:ids))
-    AND kind IN (SELECT value FROM json_each(:kinds))
-    AND kind NOT IN (
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT 'kind:' || kind, queue, priority, scheduled_at, id FROM dibs_jobs
+WHERE id IN (SELECT value FROM json_each(:ids)) AND (
+    kind NOT IN (SELECT value FROM json_each(:kinds)) OR kind IN (
         SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
     )
-    AND limits IS NULL AND queue NOT IN (SELECT value FROM json_each(:counted));
-INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
-SELECT CASE WHEN kind IN (SELECT value FROM json_each(:kinds)) AND kind NOT IN (
-        SELECT name FROM dibs_pauses WHERE what = 'kind' AND (until IS NULL OR until > :now)
-    ) THEN 'limit' ELSE 'kind:' || kind END, queue, priority, scheduled_at, id
-FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:ids))
-    AND NOT EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_jobs.id);
+);
 INSERT INTO dibs_arrivals (key, count) -- who leaves its turn unused leaves it to the next
 SELECT json_extract(need.value, '$[0]'), COUNT(*)
 FROM dibs_jobs AS j CROSS JOIN json_each(j.limits) AS need
 WHERE j.id IN (SELECT value FROM json_each(:ids))
-    AND EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id AND b.key <> 'limit')
+    AND EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id)
 GROUP BY 1;
+INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
+SELECT id, :worker, claim + 1, attempt + 1, :now FROM dibs_jobs AS j
+WHERE id IN (SELECT value FROM json_each(:ids))
+    AND limits IS NULL AND queue NOT IN (SELECT value FROM json_each(:counted))
+    AND NOT EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id);
+INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+SELECT id, queue, priority, scheduled_at FROM dibs_jobs AS j
+WHERE :decide = 0 AND id IN (SELECT value FROM json_each(:ids))
+    AND NOT EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id)
+    AND NOT EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = j.id);
 DELETE FROM dibs_keys
 WHERE job_id IN (SELECT value FROM json_each(:ids)) AND during = 'waiting'
     AND EXISTS (SELECT 1 FROM dibs_running AS r WHERE r.job_id = dibs_keys.job_id);
-SELECT j.id, j.kind, j.queue, j.priority, j.args, r.claim, r.attempt,
+SELECT j.id, j.kind, j.queue, j.priority, j.args,
+    CASE WHEN b.job_id IS NULL THEN j.claim + 1 END,
+    CASE WHEN b.job_id IS NULL THEN j.attempt + 1 END,
     j.max_attempts, j.crashes, j.scheduled_at, j.created_at, :now, j.timeout, j.retry, j.limits,
-    EXISTS (SELECT 1 FROM dibs_blocked AS b WHERE b.job_id = j.id AND b.key = 'limit')
+    r.job_id IS NULL AND b.job_id IS NULL
 FROM json_each(:ids) AS t
 CROSS JOIN dibs_jobs AS j ON j.id = t.value
-LEFT JOIN dibs_running AS r ON r.job_id = j.id;
+LEFT JOIN dibs_running AS r ON r.job_id = j.id
+LEFT JOIN dibs_blocked AS b ON b.job_id = j.id;
 
 -- name: job_set_aside
 -- Look at up to :count jobs of each of :lines, from a place in it on, and block those of kinds other

@@ -67,53 +67,29 @@ DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:moved))
 RETURNING key, queue;
 
 -- name: limit_start
--- Jobs that a claim by :worker left blocked under `limit`, and that may start, run since :at, each
--- with the slots that it takes. Returns the record of each, as job_claim does.
--- keep: taken
-DELETE FROM dibs_blocked
-WHERE job_id IN (SELECT value FROM json_each(:ids)) AND key = 'limit'
-RETURNING job_id;
+-- Jobs that a claim by :worker has taken, and that may start, run since :at, each with the slots that
+-- it takes.
 INSERT INTO dibs_running (job_id, worker, claim, attempt, started_at)
 SELECT id, :worker, claim + 1, attempt + 1, :at FROM dibs_jobs
-WHERE id IN (SELECT value FROM json_each(:taken));
+WHERE id IN (SELECT value FROM json_each(:ids));
 INSERT INTO dibs_slots (key, job_id, part, claim)
 SELECT json_extract(i.value, '$[0]'), r.job_id, 0, r.claim
 FROM json_each(:slots) AS i CROSS JOIN dibs_running AS r
-    ON r.job_id = json_extract(i.value, '$[1]')
-WHERE r.job_id IN (SELECT value FROM json_each(:taken));
+    ON r.job_id = json_extract(i.value, '$[1]');
 DELETE FROM dibs_keys
-WHERE job_id IN (SELECT value FROM json_each(:taken)) AND during = 'waiting';
-SELECT id, kind, queue, priority, args, claim + 1, attempt + 1, max_attempts, crashes,
-    scheduled_at, created_at, :at, timeout, retry, limits, 0
-FROM dibs_jobs WHERE id IN (SELECT value FROM json_each(:taken));
+WHERE job_id IN (SELECT value FROM json_each(:ids)) AND during = 'waiting';
 
 -- name: limit_block
--- Jobs that a claim left blocked under `limit`, and that may not start, wait under their `key`, or,
--- where that is NULL, are ready again.
-UPDATE dibs_blocked AS b SET key = i.key
-FROM (
-    SELECT json_extract(value, '$[0]') AS job_id, json_extract(value, '$[1]') AS key
-    FROM json_each(:rows)
-) AS i
-WHERE b.job_id = i.job_id AND b.key = 'limit' AND i.key IS NOT NULL;
+-- Jobs that a claim has taken, and that may not start, wait under their `key`, or, where that is
+-- NULL, are ready again.
+INSERT INTO dibs_blocked (key, queue, priority, scheduled_at, job_id)
+SELECT json_extract(i.value, '$[1]'), j.queue, j.priority, j.scheduled_at, j.id
+FROM json_each(:rows) AS i CROSS JOIN dibs_jobs AS j ON j.id = json_extract(i.value, '$[0]')
+WHERE json_extract(i.value, '$[1]') IS NOT NULL;
 INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-SELECT b.job_id, b.queue, b.priority, b.scheduled_at
-FROM json_each(:rows) AS i CROSS JOIN dibs_blocked AS b
-    ON b.job_id = json_extract(i.value, '$[0]')
-WHERE json_extract(i.value, '$[1]') IS NULL AND b.key = 'limit';
-DELETE FROM dibs_blocked WHERE key = 'limit' AND job_id IN (
-    SELECT json_extract(value, '$[0]') FROM json_each(:rows)
-);
-
--- name: limit_recover
--- Up to :count jobs that a claim left blocked under `limit` are ready again. Returns their queues.
--- keep: moved
-SELECT job_id FROM dibs_blocked WHERE key = 'limit'
-ORDER BY priority DESC, scheduled_at, job_id LIMIT :count;
-INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
-SELECT job_id, queue, priority, scheduled_at FROM dibs_blocked
-WHERE job_id IN (SELECT value FROM json_each(:moved));
-DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:moved)) RETURNING queue;
+SELECT j.id, j.queue, j.priority, j.scheduled_at
+FROM json_each(:rows) AS i CROSS JOIN dibs_jobs AS j ON j.id = json_extract(i.value, '$[0]')
+WHERE json_extract(i.value, '$[1]') IS NULL;
 
 -- name: limit_save
 -- Keep how keys stand, and when to look at them again: at wake_at, or earlier where that was said.
