@@ -108,10 +108,12 @@ class SqliteStore(Closing):
 
     def _transact(self, operation: Operation[R]) -> R:
         calls = self._script.calls(operation)
-        first = next(calls)
         with translated(self.url.display):
             transaction = self._read() if operation.reads else self._write()
             with transaction as connection:
+                # Started with the lock held, for it reads the clock: what is committed later has a
+                # later time, also where the clock is set while somebody waits for the lock.
+                first = next(calls)
                 return drive(calls, first, lambda call: execute(connection, call))
 
     @contextmanager
