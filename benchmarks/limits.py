@@ -38,7 +38,7 @@ from dibs.store.ops.limits import limit_wake
 from dibs.store.ops.settle import job_settle
 
 BATCH, BATCHES = 100, 60
-DRAINED, TURNS = 3000, 5
+DRAINED, TURNS = 10_000, 7
 SLOTS, JOBS = 10, 300
 LENGTHS = (0.05, 0.25)
 """Seconds that jobs take at least; they take up to twice as long."""

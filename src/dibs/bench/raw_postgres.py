@@ -83,6 +83,7 @@ class RawPostgres:
             "lines_take": f"{{{len(heads)}}}",
             "kinds": [KIND],
             "counted": [],
+            "decide": 0,
             "worker": WORKER,
         }
         jobs: list[Any] = self._execute(self._texts["job_claim"], params).fetchall()

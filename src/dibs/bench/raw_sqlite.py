@@ -60,7 +60,7 @@ class RawSqlite:
         jobs = []
         if lines:
             ids = json.dumps([head[1] for head in json.loads(lines[0][2])])
-            known = {"kinds": self._kinds, "counted": "[]"}
+            known = {"kinds": self._kinds, "counted": "[]", "decide": 0}
             params = {"ids": ids, **known, "worker": WORKER, "now": _now()}
             jobs = self._steps(self._texts["job_claim"], params)
         self._execute("COMMIT")
