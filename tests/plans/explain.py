@@ -76,6 +76,13 @@ def scans(plan: dict[str, Any]) -> list[Scan]:
     return found
 
 
+def compared(plan: dict[str, Any]) -> float:
+    """Return how many pairs of rows were compared in joins, and did not match."""
+    return sum(
+        node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"] for node in nodes(plan)
+    )
+
+
 def buffers(plan: dict[str, Any]) -> int:
     # A node that changes rows counts for itself, beside the root.
     return max(node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in nodes(plan))

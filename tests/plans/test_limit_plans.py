@@ -18,7 +18,7 @@ from dibs.store.sqlite_connection import execute
 from dibs.store.sqlite_script import make_script
 from dibs.store.statement import Operation, Row, Statement, Steps
 from tests.plans.backlog import empty
-from tests.plans.explain import Prepared, buffers, scans
+from tests.plans.explain import Prepared, buffers, compared, scans
 from tests.plans.limited import COUNT, fill, prepare
 
 SMALL, LARGE = 1000, 50_000
@@ -117,4 +117,5 @@ def test_on_postgres_reads_the_rows_it_takes(plans: dict[str, dict[str, Any]], l
     for scan in scans(plans[label]):
         assert scan.how != "Seq Scan" or scan.table in FEW, scan
         assert scan.rows <= most + 1, scan
+    assert compared(plans[label]) <= most
     assert buffers(plans[label]) <= 50 + 30 * most

@@ -18,7 +18,7 @@ from dibs.store import Role, Store, open_store
 from dibs.store.postgres_driver import open_pool
 from tests.plans import backlog
 from tests.plans.backlog import COUNT, LARGE, PROMOTED, RUNNING, empty, fill, statements
-from tests.plans.explain import Prepared, buffers, scans
+from tests.plans.explain import Prepared, buffers, compared, scans
 
 TRAP, GENERIC, CUSTOM = MODES = (
     "chosen while empty", "chosen for any parameters", "chosen for these parameters"
@@ -112,6 +112,9 @@ class TestEveryStatement:
             if scan.table in SMALL or label in OF_RUNNING:
                 most = RUNNING
             assert scan.rows <= most + 1, scan  # per loop it is an average, rounded
+
+    def test_joins_by_no_loop_over_all_pairs(self, plans: Plans, role: Role, mode: str, label: str):
+        assert compared(plans[role, mode, label]) <= 2 * COUNT
 
     def test_touches_few_pages_for_each(self, plans: Plans, role: Role, mode: str, label: str):
         # A job that is replaced leaves its place, and enters one anew; one that is set aside is

@@ -42,6 +42,8 @@ WORKER_SETTINGS = (
     "SET enable_seqscan = off",
     "SET enable_bitmapscan = off",
     "SET enable_mergejoin = off",
+    # Where one row is expected and a hundred come, a loop compares ten thousand pairs.
+    "SET enable_nestloop = off",
     # The same plan for all parameters is a good one for each (tests/plans), and is made once.
     "SET plan_cache_mode = force_generic_plan",
     # A forgotten lock must end in an error that the loops recover from, and that says more than

@@ -101,7 +101,7 @@ FROM unnest(
     :rows_key::text[], :rows_full_at::bigint[], :rows_held_until::bigint[],
     :rows_wake_at::bigint[], :rows_sure::integer[]
 ) AS i (key, full_at, held_until, wake_at, sure)
-WHERE k.key = i.key;
+WHERE k.key = ANY (:rows_key::text[]) AND k.key = i.key;
 
 -- name: limit_forget
 -- Drop up to :count rows of keys under which nothing is counted any more.

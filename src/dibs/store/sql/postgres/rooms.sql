@@ -14,5 +14,6 @@ ORDER BY key, job_id LIMIT :most;
 -- those whose limits are known.
 UPDATE dibs_limit_keys AS k SET held_until = GREATEST(k.held_until, :now + i.delay)
 FROM unnest(:rows_key::text[], :rows_delay::bigint[]) AS i (key, delay)
-WHERE k.key = i.key AND EXISTS (SELECT 1 FROM dibs_limits AS l WHERE l.name = k.name)
+WHERE k.key = ANY (:rows_key::text[]) AND k.key = i.key
+    AND EXISTS (SELECT 1 FROM dibs_limits AS l WHERE l.name = k.name)
 RETURNING k.key;

@@ -1,7 +1,9 @@
 -- Differs from SQLite: one statement each, with the rows as arrays. Every one is fenced: it moves
 -- only jobs that still run for :worker under the claim given, and returns their ids. Rows that
 -- somebody has locked (a handler that completes its job, and has not committed yet) are skipped: one
--- that hangs must not hold up the ends of all others.
+-- that hangs must not hold up the ends of all others. All that a row must be is asked where it is
+-- locked: asked where it is joined with the input, it has the planner expect one row, and the whole
+-- input read again for each.
 
 -- name: job_finish
 -- Jobs end completed or cancelled and leave the live tables for the history. Their keys are free.
@@ -13,12 +15,12 @@ WITH input AS MATERIALIZED (
     ) AS i (job_id, claim, state, result, reason)
 ), free AS MATERIALIZED (
     SELECT job_id FROM dibs_running WHERE job_id = ANY (ARRAY(SELECT job_id FROM input))
+        AND worker = :worker AND (:asked::integer = 0 OR cancel IS NOT NULL)
     ORDER BY job_id FOR UPDATE SKIP LOCKED
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
-        AND i.claim = r.claim AND r.worker = :worker
-        AND (:asked::integer = 0 OR r.cancel IS NOT NULL)
+        AND i.claim = r.claim
     RETURNING r.job_id, r.worker, r.attempt, r.started_at, i.state, i.result,
         COALESCE(i.reason, CASE i.state WHEN 'cancelled' THEN NULLIF(r.cancel, '') END) AS reason
 ), job AS (
@@ -61,11 +63,12 @@ WITH input AS MATERIALIZED (
     ) AS i (job_id, claim, delay, counted, crashed, outcome, error_type, error, traceback)
 ), free AS MATERIALIZED (
     SELECT job_id FROM dibs_running WHERE job_id = ANY (ARRAY(SELECT job_id FROM input))
+        AND worker = :worker AND cancel IS NULL
     ORDER BY job_id FOR UPDATE SKIP LOCKED
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
-        AND i.claim = r.claim AND r.worker = :worker AND r.cancel IS NULL
+        AND i.claim = r.claim
     RETURNING r.*, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input: from what was settled the planner expects one row, and would read
@@ -114,11 +117,12 @@ WITH input AS MATERIALIZED (
     ) AS i (job_id, claim, reason, crashed, outcome, error_type, error, traceback)
 ), free AS MATERIALIZED (
     SELECT job_id FROM dibs_running WHERE job_id = ANY (ARRAY(SELECT job_id FROM input))
+        AND worker = :worker
     ORDER BY job_id FOR UPDATE SKIP LOCKED
 ), settled AS (
     DELETE FROM dibs_running AS r USING input AS i
     WHERE r.job_id = ANY (ARRAY(SELECT job_id FROM free)) AND i.job_id = r.job_id
-        AND i.claim = r.claim AND r.worker = :worker
+        AND i.claim = r.claim
     RETURNING r.*, i.reason, i.outcome, i.error_type, i.error, i.traceback
 ), job AS (
     -- Joined with the input, as in job_requeue.

@@ -21,8 +21,10 @@ SELECT MIN(due) - :now FROM dibs_scheduled;
 
 -- name: job_held
 -- The claims that a worker holds, by the database's word.
-SELECT r.job_id, r.claim, r.worker, r.attempt, j.max_attempts
-FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id WHERE r.worker = :worker;
+-- Each job is looked up by itself: a join would be free to read all jobs.
+SELECT r.job_id, r.claim, r.worker, r.attempt,
+    (SELECT j.max_attempts FROM dibs_jobs AS j WHERE j.id = r.job_id)
+FROM dibs_running AS r WHERE r.worker = :worker;
 
 -- name: job_call_off
 -- Ask the worker of a running job to cancel it, whichever claim runs; '' is no reason, and leaves
