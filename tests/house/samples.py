@@ -313,6 +313,7 @@ CANNED: dict[str, list[Row]] = {
     "slots_lock": [(USE.key,)],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
+    "stats_begin": [(0,)],
     "stats_clock": [(0,)],
     "tick_jobs": [(1,)],
     "tick_list": [(0, 0, "enqueued", 1, 0, None, 0)],

@@ -9,6 +9,7 @@ import psycopg
 from dibs import Dibs, State
 from dibs.store import Role, open_store
 from tests.plans.backlog import SMALL, empty, fill
+from tests.plans.reads import left_alone, reads
 from tests.support.waiting import eventually
 
 READY = 100_000
@@ -17,12 +18,6 @@ COUNTERS = """
 INSERT INTO dibs_counters
 SELECT m, 'w' || w, 'web', 'crop', 0, 'completed', 1, 0, 0
 FROM generate_series(0, 20000) AS m, generate_series(1, 5) AS w
-"""
-READ = """
-SELECT relname, seq_tup_read, (
-    SELECT SUM(idx_tup_read)::bigint FROM pg_stat_user_indexes AS i WHERE i.relid = t.relid
-)
-FROM pg_stat_user_tables AS t WHERE relname LIKE 'dibs_%'
 """
 SMALL_TABLES = {"dibs_workers", "dibs_queues", "dibs_running", "dibs_migrations"}
 
@@ -59,14 +54,3 @@ def test_a_job_behind_many_others(postgres_url: str):
     rows = {name: after[name][1] - counted[name][1] for name in after}
     assert rows["dibs_ready"] <= MOST + 20, "what is counted, and the lines with their heads"
     assert max(rows[name] for name in rows if name != "dibs_ready") <= 10, rows
-
-
-def reads(admin: psycopg.Connection) -> dict[str, tuple[int, int]]:
-    """Return how many rows each table gave: by being read whole, and by indexes."""
-    admin.execute("SELECT pg_stat_force_next_flush()")
-    return {name: (whole, found or 0) for name, whole, found in admin.execute(READ).fetchall()}
-
-
-def left_alone(admin: psycopg.Connection) -> bool:
-    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    return admin.execute(others).fetchall() == [(1,)]

@@ -44,7 +44,7 @@ class Counts:
 @operation(reads=True)
 def stats_count() -> Steps[Counts]:
     """Count live jobs by place and ended ones by outcome."""
-    now = (yield Statement("stats_clock", {}))[0][0]
+    now = (yield Statement("stats_begin", {}))[0][0]
     places = yield Statement("stats_places", {})
     outcomes = yield Statement("stats_counters", {})
     return Counts(

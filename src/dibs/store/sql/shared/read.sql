@@ -5,30 +5,51 @@ FROM dibs_attempts WHERE job_id = :id ORDER BY claim;
 
 -- name: jobs_page_scheduled
 -- Ids of scheduled jobs, the next due first.
-SELECT s.job_id FROM dibs_scheduled AS s JOIN dibs_jobs AS j ON j.id = s.job_id
-WHERE (CAST(:queue AS TEXT) IS NULL OR j.queue = :queue)
-    AND (CAST(:kind AS TEXT) IS NULL OR j.kind = :kind)
+SELECT s.job_id FROM dibs_scheduled AS s
+WHERE (
+        CAST(:queue AS TEXT) IS NULL
+        OR (SELECT j.queue FROM dibs_jobs AS j WHERE j.id = s.job_id) = :queue
+    )
+    AND (
+        CAST(:kind AS TEXT) IS NULL
+        OR (SELECT j.kind FROM dibs_jobs AS j WHERE j.id = s.job_id) = :kind
+    )
 ORDER BY s.due, s.job_id LIMIT :limit;
 
 -- name: jobs_page_blocked
 -- Ids of blocked jobs, by priority from the highest down, scheduled_at and id.
-SELECT b.job_id FROM dibs_blocked AS b JOIN dibs_jobs AS j ON j.id = b.job_id
+SELECT b.job_id FROM dibs_blocked AS b
 WHERE (CAST(:queue AS TEXT) IS NULL OR b.queue = :queue)
-    AND (CAST(:kind AS TEXT) IS NULL OR j.kind = :kind)
+    AND (
+        CAST(:kind AS TEXT) IS NULL
+        OR (SELECT j.kind FROM dibs_jobs AS j WHERE j.id = b.job_id) = :kind
+    )
 ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT :limit;
 
 -- name: jobs_page_running
 -- Ids of running jobs, the longest running first.
-SELECT r.job_id FROM dibs_running AS r JOIN dibs_jobs AS j ON j.id = r.job_id
-WHERE (CAST(:queue AS TEXT) IS NULL OR j.queue = :queue)
-    AND (CAST(:kind AS TEXT) IS NULL OR j.kind = :kind)
+SELECT r.job_id FROM dibs_running AS r
+WHERE (
+        CAST(:queue AS TEXT) IS NULL
+        OR (SELECT j.queue FROM dibs_jobs AS j WHERE j.id = r.job_id) = :queue
+    )
+    AND (
+        CAST(:kind AS TEXT) IS NULL
+        OR (SELECT j.kind FROM dibs_jobs AS j WHERE j.id = r.job_id) = :kind
+    )
 ORDER BY r.started_at, r.job_id LIMIT :limit;
 
 -- name: jobs_page_dead
 -- Ids of dead letters, the latest first.
-SELECT d.job_id FROM dibs_dead AS d JOIN dibs_jobs AS j ON j.id = d.job_id
-WHERE (CAST(:queue AS TEXT) IS NULL OR j.queue = :queue)
-    AND (CAST(:kind AS TEXT) IS NULL OR j.kind = :kind)
+SELECT d.job_id FROM dibs_dead AS d
+WHERE (
+        CAST(:queue AS TEXT) IS NULL
+        OR (SELECT j.queue FROM dibs_jobs AS j WHERE j.id = d.job_id) = :queue
+    )
+    AND (
+        CAST(:kind AS TEXT) IS NULL
+        OR (SELECT j.kind FROM dibs_jobs AS j WHERE j.id = d.job_id) = :kind
+    )
 ORDER BY d.died_at DESC, d.job_id DESC LIMIT :limit;
 
 -- name: jobs_page_ended

@@ -11,3 +11,7 @@ SELECT id, kind, queue, priority, state, args, attempt, max_attempts, crashes, s
     created_at, started_at, finished_at, worker, result, error, reason, 0,
     (SELECT q.policy FROM dibs_queues AS q WHERE q.name = queue), :now
 FROM dibs_history WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: stats_begin
+-- The database's time, before it is counted.
+SELECT :now;
