@@ -159,7 +159,7 @@ def test_an_outage_longer_than_the_lease_repeats_nothing(
     durable_cluster: PostgresCluster, tmp_path: Path
 ):
     """Everybody's lease has run out, and nobody died: who is back first waits for the others."""
-    url, short = durable_cluster.create_database(), {"heartbeat": 0.3, "lease": 1.5}
+    url, short = durable_cluster.create_database(), {"heartbeat": 0.3, "lease": 3}
     app = Dibs(url, **short)
     app.migrate()
     work = app.job(recorder.record_slowly.function)
