@@ -93,7 +93,9 @@ def live(store: Store, needs: list[tuple[Use, ...]]) -> dict[str, float]:
     if needs[0]:
         store.run(limit_wake())
         done("wake")
-    jobs = store.run(job_claim("w", Serving(("default",)), ["x"], Demand(BATCH))).jobs
+    limited = bool(needs[0])
+    claim = job_claim("w", Serving(("default",)), ["x"], Demand(BATCH), limited=limited)
+    jobs = store.run(claim).jobs
     done("claim")
     assert len(jobs) == BATCH
     store.run(job_settle([Finish(job.ticket, State.COMPLETED) for job in jobs]))
