@@ -52,7 +52,9 @@ def read(folder: Path) -> list[Event]:
     found = [
         Event(What(what), *rest)
         for path in folder.glob("*.events")
-        for what, *rest in map(json.loads, path.read_text().splitlines())
+        for line in path.read_text().splitlines(keepends=True)
+        if line.endswith("\n")  # whoever is killed in the middle of a line told nothing by it
+        for what, *rest in [json.loads(line)]
     ]
     found += [
         Event(HANDLERS[e.event], e.at, e.at, job=e.job_id, attempt=e.attempt, worker=e.worker)
