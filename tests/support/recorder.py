@@ -56,13 +56,19 @@ def write_down(event: str, ctx: JobContext) -> None:
     os.write(file, line.encode())
 
 
+def whole_lines(path: Path) -> list[str]:
+    """Return the lines of a file to which a process writes, or wrote until it was killed.
+
+    The last one may be torn, and tells nothing.
+    """
+    return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
 def entries(folder: Path) -> list[Entry]:
     """Return what all processes wrote down, in the order of time."""
     found = []
     for path in folder.glob("*.entries"):
-        for line in path.read_text().splitlines(keepends=True):
-            if not line.endswith("\n"):
-                continue  # it is just being written
+        for line in whole_lines(path):
             event, job_id, attempt, worker, at = line.split()
             found.append(Entry(event, int(job_id), int(attempt), worker, int(at)))
     return sorted(found, key=lambda entry: entry.at)

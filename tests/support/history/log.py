@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic_ns as now
 
 from tests.support.history.events import Event, What
-from tests.support.recorder import entries
+from tests.support.recorder import entries, whole_lines
 
 __all__ = ["Log", "now", "read"]
 
@@ -52,9 +52,7 @@ def read(folder: Path) -> list[Event]:
     found = [
         Event(What(what), *rest)
         for path in folder.glob("*.events")
-        for line in path.read_text().splitlines(keepends=True)
-        if line.endswith("\n")  # whoever is killed in the middle of a line told nothing by it
-        for what, *rest in [json.loads(line)]
+        for what, *rest in map(json.loads, whole_lines(path))
     ]
     found += [
         Event(HANDLERS[e.event], e.at, e.at, job=e.job_id, attempt=e.attempt, worker=e.worker)

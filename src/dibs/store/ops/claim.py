@@ -87,18 +87,21 @@ def job_claim(
         rows = yield from _take(worker, known, counted, turns, decide=limited or bool(counted))
     rank = dict(zip(turns, ranks(turns, serving, front.policies), strict=True))
     limits = {queue: policy.limit for queue, policy in front.policies.items()}
-    found: list[Claimed] = []
-    undecided: list[Claimed] = []
+    jobs: list[Claimed] = []
+    undecided: dict[int, Claimed] = {}
     for (*row, decide), turn in _in_turn(rows, turns):
         job = Claimed._make((*row, rank[turn], worker, limits[turn.queue], False))
-        (undecided if decide else found).append(job)
+        jobs.append(job)
+        if decide:
+            undecided[job.id] = job
     waits = False
     if undecided:
-        started = yield from start_limited(worker, undecided, counted)
-        found += started.jobs
+        started = yield from start_limited(worker, list(undecided.values()), counted)
         waits = started.waits
+        run = {job.id: job for job in started.jobs}
+        jobs = [run.get(job.id, job) for job in jobs if job.id in run or job.id not in undecided]
     full = len(turns) < len(wanted)
-    return Found(found, bool(undecided), waits, full, admitted, turns, owed, front.alike)
+    return Found(jobs, bool(undecided), waits, full, admitted, turns, owed, front.alike)
 
 
 def _take(
