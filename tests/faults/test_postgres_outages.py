@@ -32,6 +32,8 @@ PAUSE = 0.01
 """Between two enqueues of a customer, so that the workers keep up."""
 SMART_SECONDS = 1.0
 """How long an operator waits for a smart shutdown, which waits for the workers."""
+WATCHED = "SELECT pid FROM pg_stat_activity WHERE application_name = 'dibs-watch'"
+"""The connections of workers that stay for good."""
 
 Judge = Callable[[Report], None]
 
@@ -61,6 +63,8 @@ def fast(server: PostgresCluster) -> None:
 
 
 def smart(server: PostgresCluster) -> None:
+    # A worker that has not come back yet from the last outage stays away from this one, too.
+    eventually(lambda: query(server.url(), WATCHED), "a worker to be connected")
     assert not server.stop("smart", within=SMART_SECONDS), "a worker did not stay connected"
 
 
