@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dibs.store.ops import enqueue
+from dibs.client import dead_batches
+from dibs.store.ops import dead, enqueue
 from dibs.testing import PostgresCluster
 from tests.conformance.dying import Morgue
 from tests.conformance.explaining import Shop
@@ -39,6 +40,14 @@ def chunk(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many jobs one statement stores at most; fewer than usual, so that more come quickly."""
     monkeypatch.setattr(enqueue, "CHUNK", 500)
     return enqueue.CHUNK
+
+
+@pytest.fixture
+def batch(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many dead letters one statement changes at most; fewer than usual, too."""
+    for module in (dead, dead_batches):
+        monkeypatch.setattr(module, "BATCH", 100)
+    return dead.BATCH
 
 
 @pytest.fixture

@@ -33,11 +33,8 @@ class Morgue:
 
     def bury(self, *messages: str, kind: str = "fail") -> list[int]:
         """Have one job die for each message, one after the other; return their ids."""
-        handler = getattr(self, kind)
-        ids = []
-        for message in messages:
-            ids.append(handler.enqueue(message).id)
-            self.face.work()
+        ids = [getattr(self, kind).enqueue(message).id for message in messages]
+        self.face.work(concurrency=1)
         return ids
 
     def bury_many(self, count: int) -> list[int]:

@@ -86,8 +86,8 @@ class TestRetention:
         morgue.face.work()
         assert morgue.face.queues.get("mail").policy.retention == Retention(dead=60)
 
-    def test_workers_purge_what_is_over(self, morgue: Morgue, tables_url: str):
-        morgue.bury_many(1500)
+    def test_workers_purge_what_is_over(self, morgue: Morgue, tables_url: str, batch: int):
+        morgue.bury_many(batch + 50)
         [mail] = morgue.bury("kept for ever", kind="give_up")
         kept = morgue.bury("young")[0]
         hour_ago = int((datetime.now(UTC) - timedelta(hours=1)).timestamp() * 1e6)

@@ -143,19 +143,20 @@ class TestMany:
         assert morgue.dead.count(reviewed=False) == 2
         assert getattr(morgue.dead, method)(everything=True) == DeadResult(2)
 
-    def test_in_batches_each_once(self, morgue: Morgue):
-        buried = morgue.bury_many(2100)
+    def test_in_batches_each_once(self, morgue: Morgue, batch: int):
+        buried = morgue.bury_many(2 * batch + 10)
         seen: list[int] = []
         # Some of them cannot be, which must not stop the others, nor be met again.
         holder = morgue.fail.using(delay=3600).enqueue("holds").id
         morgue.hold_key(holder, "taken")
-        morgue.make_unique("taken", *buried[:1200])
+        stay = buried[: batch + 20]
+        morgue.make_unique("taken", *stay)
         result = morgue.dead.replay_all(everything=True, progress=seen.append)
-        assert (result.done, len(result.refused)) == (900, 1200)
-        assert (sum(seen), len(seen)) == (2100, 3)
-        assert sorted(one.job_id for one in result.refused) == buried[:1200]
-        assert sorted(morgue.ids(limit=10_000)) == buried[:1200]
-        assert morgue.face.stats().states[State.READY] == 900
+        assert (result.done, len(result.refused)) == (batch - 10, batch + 20)
+        assert (sum(seen), len(seen)) == (2 * batch + 10, 3)
+        assert sorted(one.job_id for one in result.refused) == stay
+        assert sorted(morgue.ids(limit=10_000)) == stay
+        assert morgue.face.stats().states[State.READY] == batch - 10
 
 
 class TestSpread:
@@ -169,15 +170,15 @@ class TestSpread:
         assert [at[1] - at[0], at[2] - at[1]] == [half, half]
         assert half - timedelta(seconds=25) < at[0] - jobs[0].scheduled_at <= half
 
-    def test_goes_on_from_batch_to_batch_and_leaves_no_gap(self, morgue: Morgue):
-        morgue.bury_many(1003)
+    def test_goes_on_from_batch_to_batch_and_leaves_no_gap(self, morgue: Morgue, batch: int):
+        morgue.bury_many(batch + 3)
         oldest = morgue.ids(limit=10_000)[-1]
         morgue.hold_key(NOBODY, "taken")
         morgue.make_unique("taken", oldest)
         result = morgue.dead.replay_all(everything=True, per_minute=60)
-        assert (result.done, [one.job_id for one in result.refused]) == (1002, [oldest])
+        assert (result.done, [one.job_id for one in result.refused]) == (batch + 2, [oldest])
         times = sorted(job.scheduled_at for job in morgue.face.jobs.list(limit=10_000, kind="fail"))
-        late = [at for at in times if at > times[-1] - timedelta(seconds=900)]
+        late = [at for at in times if at > times[-1] - timedelta(seconds=batch - 10)]
         steps = {b - a for a, b in pairwise(late)}
         assert steps == {timedelta(seconds=1)}
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import logging
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,6 +25,8 @@ ANSWER_SECONDS = 5.0
 """How long the server may take to answer; a nudge later than that helps nobody."""
 PROBE_SECONDS = 15.0
 """Between two questions to a server that has nothing to say."""
+PULSE_SECONDS = 1.0
+"""Between two signs of life of who listens in vain."""
 GAP_SECONDS = 0.002
 """Shortest time between two notifications of one process."""
 
@@ -94,6 +98,8 @@ class Listener:
         self._on_nudge = on_nudge
         self.pulse = Pulse()
         self._stopped = threading.Event()
+        # What one end is closed by, the other one notices: the thread waits for it, too.
+        self._end, self._ended = socket.socketpair()
         self._thread = threading.Thread(target=self._watch, name="dibs-watch", daemon=True)
         self._thread.start()
 
@@ -103,9 +109,14 @@ class Listener:
     def close(self) -> None:
         """Stop listening."""
         self._stopped.set()
+        self._end.close()
         self._thread.join(timeout=1)  # it may be waiting for a server that does not answer
 
     def _watch(self) -> None:
+        with self._ended:
+            self._listen()
+
+    def _listen(self) -> None:
         while not self._stopped.is_set():
             try:
                 with connect(
@@ -121,13 +132,15 @@ class Listener:
 
     def _follow(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         asked = time.monotonic()
+        something = select.poll()
+        for end in (connection, self._ended):
+            something.register(end, select.POLLIN)
         while not self._stopped.is_set():
             if time.monotonic() - asked > PROBE_SECONDS:
                 connection.execute("SELECT")  # fails, where nobody is there any more
                 self._on_nudge()  # for those that came with the answer
                 asked = time.monotonic()
-            # Short, so that close() does not wait long; a notification ends it at once.
-            for notification in connection.notifies(timeout=0.1, stop_after=1):
-                if notification.payload in self._queues:
-                    self._on_nudge()
+            something.poll(PULSE_SECONDS * 1000)
+            if any(told.payload in self._queues for told in connection.notifies(timeout=0)):
+                self._on_nudge()
             self.pulse.beat()
