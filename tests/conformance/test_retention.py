@@ -32,32 +32,37 @@ class Archive:
         """Have a job end in `state` so many days ago, for each of `days`; return their ids."""
         using = self.note.using(queue=queue)
         ids = self.face.enqueue_many([using.request() for _ in days])
+        ended = {
+            job_id: self.now - round(age * DAY * 1_000_000)
+            for job_id, age in zip(ids, days, strict=True)
+        }
         raw(self.url, f"DELETE FROM dibs_ready WHERE job_id >= {ids[0]}")
-        for job_id, age in zip(ids, days, strict=True):
-            self._end(job_id, state, self.now - round(age * DAY * 1_000_000))
+        attempts = (f"({job_id}, 1, 1, 'w', 0, 0, 'failed')" for job_id in ids)
+        raw(
+            self.url,
+            "INSERT INTO dibs_attempts (job_id, claim, attempt, worker, started_at, finished_at, "
+            f"outcome) VALUES {', '.join(attempts)}",
+        )
+        self._end(state, ended)
         return ids
 
-    def _end(self, job_id: int, state: State, at: int) -> None:
-        self.attempt(job_id)
+    def _end(self, state: State, ended: dict[int, int]) -> None:
         if state is State.DEAD:
-            dead = f"({job_id}, 'gave_up', {at})"
-            raw(self.url, f"INSERT INTO dibs_dead (job_id, reason, died_at) VALUES {dead}")
+            dead = (f"({job_id}, 'gave_up', {at})" for job_id, at in ended.items())
+            raw(
+                self.url,
+                f"INSERT INTO dibs_dead (job_id, reason, died_at) VALUES {', '.join(dead)}",
+            )
             return
         raw(
             self.url,
             "INSERT INTO dibs_history (id, kind, queue, priority, state, args, max_attempts, "
             "attempt, crashes, scheduled_at, created_at, finished_at) "
-            f"SELECT id, kind, queue, 0, '{state}', args, 5, 1, 0, 0, 0, {at} FROM dibs_jobs "
-            f"WHERE id = {job_id}",
+            f"WITH ended (job_id, at) AS (VALUES {', '.join(map(str, ended.items()))}) "
+            f"SELECT id, kind, queue, 0, '{state}', args, 5, 1, 0, 0, 0, at "
+            "FROM dibs_jobs JOIN ended ON job_id = id",
         )
-        raw(self.url, f"DELETE FROM dibs_jobs WHERE id = {job_id}")
-
-    def attempt(self, job_id: int) -> None:
-        raw(
-            self.url,
-            "INSERT INTO dibs_attempts (job_id, claim, attempt, worker, started_at, finished_at, "
-            f"outcome) VALUES ({job_id}, 1, 1, 'w', 0, 0, 'failed')",
-        )
+        raw(self.url, f"DELETE FROM dibs_jobs WHERE id >= {min(ended)}")
 
     def keep(self, queue: str, **kept: Any) -> None:
         self.face.queues.configure(queue, retention=Retention(**kept))
