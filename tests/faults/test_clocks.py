@@ -34,7 +34,7 @@ WORKERS = 4
 BEATS = "SELECT id, beat_at FROM dibs_workers"
 PAUSE = 0.4
 """Seconds between two steps, at least: until each worker has renewed its lease."""
-Steps = pytest.mark.parametrize("steps", [8, pytest.param(150, marks=[pytest.mark.chaos])])
+Steps = pytest.mark.parametrize("steps", [6, pytest.param(150, marks=[pytest.mark.chaos])])
 Judge = Callable[[Report], None]
 
 

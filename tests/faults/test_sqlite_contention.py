@@ -17,7 +17,7 @@ from tests.support.database import misplaced, query, wait_until_ended
 
 PRODUCERS = 8
 WORKERS = 4
-SECONDS = 4.0
+SECONDS = 3.0
 LONG_SECONDS = 30.0
 
 

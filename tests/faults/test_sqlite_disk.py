@@ -171,7 +171,7 @@ def test_a_deleted_file_loses_nothing_that_was_acknowledged_after_it(
         app.migrate()
     with (
         Crew(sqlite_url, tmp_path, app=APP, tell=True) as crew,
-        Customers(sqlite_url, tmp_path, 2, 4, seed=chance.seed_used, pause=0.005) as customers,
+        Customers(sqlite_url, tmp_path, 2, 3, seed=chance.seed_used, pause=0.005) as customers,
     ):
         crew.start(2)
         eventually(lambda: len(acknowledged(tmp_path)) > 200, "some load")

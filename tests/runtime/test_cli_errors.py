@@ -163,7 +163,9 @@ class TestTheDatabase:
 
 
 def test_an_interrupted_command(folder: Folder):
-    folder.write("slow.py", "import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    folder.write(
+        "slow.py", "import time\nprint('loading', flush=True)\nwhile True:\n    time.sleep(0.01)\n"
+    )
     with folder.start("--app", "slow:app", "stats") as running:
         eventually(lambda: running.out, "the import")
         running.process.send_signal(signal.SIGINT)

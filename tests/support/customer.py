@@ -44,7 +44,7 @@ class Mix:
 
     failing: float = 0.1
     """Jobs that fail once or twice; a tenth of them fail for good."""
-    children: float = 0.02
+    children: float = 0.01
     """Jobs that run in processes; as many run in threads."""
     longest: float = 0.02
     """Longest time that a job takes."""

@@ -143,4 +143,4 @@ class Listener:
             something.poll(PULSE_SECONDS * 1000)
             if any(told.payload in self._queues for told in connection.notifies(timeout=0)):
                 self._on_nudge()
-            self.pulse.beat()
+            self.pulse.beat(PULSE_SECONDS)
