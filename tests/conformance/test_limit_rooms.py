@@ -14,7 +14,7 @@ import pytest
 from dibs import Dibs, JobContext, Limit, Retry, RetryAfter, State, StopRequestedError
 from dibs.errors import ConfigurationError, InvalidJobError
 from tests.conformance.face import Face
-from tests.conformance.working import logged, work
+from tests.conformance.working import declare, logged, work
 from tests.support.database import query
 from tests.support.waiting import WITHIN, eventually
 
@@ -277,6 +277,34 @@ class TestRetryAfter:
         self.now += timedelta(seconds=31)
         work(app)
         assert started == [1, 2, 1, 1]
+
+    @pytest.mark.parametrize("executor", ["loop", "thread"])
+    def test_holds_the_key_that_it_names(self, app: Dibs, executor: str):
+        app.limits.declare([Limit(name="accounts", concurrency=5)])
+
+        def pay(account: int) -> None:
+            raise RetryAfter(30, limit="accounts", key=account)
+
+        declare(app, executor, pay).enqueue(7)
+        work(app)
+        [held] = app.limits.get("accounts").keys
+        assert (held.value, held.held_until) == ("7", self.now + timedelta(seconds=30))
+
+    def test_of_a_key_that_cannot_be(self):
+        with pytest.raises(ConfigurationError, match="key='a' without limit=: say of which limit"):
+            RetryAfter(30, key="a")
+        with pytest.raises(InvalidJobError, match=r"limit 'stripe': key=<object .*> has no JSON"):
+            RetryAfter(30, limit="stripe", key=object())
+
+    def test_of_a_block_has_to_be_json_too(self, app: Dibs):
+        @app.job(retry=Retry(max_attempts=1))
+        async def call(ctx: JobContext) -> None:
+            async with ctx.limit("stripe", key=b"a"):
+                return
+
+        job = call.enqueue()
+        work(app)
+        assert "limit 'stripe': key=b'a' has no JSON" in str(app.jobs.get(job.id).error)
 
     def test_holds_for_a_job_that_is_buried_too(self, app: Dibs):
         pay, started = self.declare(app, None, "stripe")

@@ -135,7 +135,8 @@ class JobContext:
             cost: how much of a rate it takes. Default 1.
 
         Raises:
-            InvalidJobError: the cost is no positive integer, or more than the rate's burst.
+            InvalidJobError: the cost is no positive integer, or more than the rate's burst; a key
+                that has no JSON.
             ConfigurationError: this context was not made by a worker. From the block: nobody
                 declared the limit.
             StopRequestedError: from the block in a thread: the attempt shall stop; let it out.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from dibs.errors import ConfigurationError
 from dibs.model.job import check_name
 from dibs.model.times import SECOND, Duration, duration, in_seconds
+from dibs.model.uses import use_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,14 @@ class RetryAfter(Exception):
     Args:
         delay: seconds or a timedelta, from the end of the attempt.
         message: what went wrong. Default that it was asked to wait.
-        limit: name of a limit under which nothing else starts either until then: under the key
-            that this job has there, and else under the one without a value. Default none.
+        limit: name of a limit under which nothing else starts either until then. Default none.
+        key: the value of its key under which nothing starts, as in `ctx.limit`. Default the one
+            that this job has there, and else the limit without a key.
 
     Raises:
-        ConfigurationError: `delay` is negative, or neither seconds nor a timedelta.
-        InvalidJobError: something that can't be a limit's name.
+        ConfigurationError: `delay` is negative, or neither seconds nor a timedelta; a key of no
+            limit.
+        InvalidJobError: something that can't be a limit's name, or its key.
 
     Example:
         >>> if response.status_code == 429:
@@ -65,13 +70,23 @@ class RetryAfter(Exception):
     """
 
     def __init__(
-        self, delay: Duration, message: str | None = None, *, limit: str | None = None
+        self,
+        delay: Duration,
+        message: str | None = None,
+        *,
+        limit: str | None = None,
+        key: Any = None,
     ) -> None:
-        """Keep the delay as `retry_after`, and the limit."""
+        """Keep the delay as `retry_after`, the limit and its key."""
         seconds = duration(delay, "delay") / SECOND
         super().__init__(message or f"asked to be tried again after {in_seconds(seconds)} s")
         self.retry_after = delay
         self.limit = None if limit is None else check_name(limit, "limit")
+        self.key = key
+        if key is not None:
+            if limit is None:
+                raise ConfigurationError(f"key={key!r} without limit=: say of which limit it is")
+            use_of(limit, key, 1)
 
 
 class GiveUp(Exception):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from dibs.errors import InvalidJobError
 from dibs.model.unique import readable, template_value
 
 QUEUE = "queue:"
@@ -50,9 +51,21 @@ class Use(NamedTuple):
 
 
 def use_of(name: str, value: Any, cost: int) -> Use:
-    """Return what a block needs of a limit, under a value of its key, or None for none."""
-    values = [] if value is None else [template_value("{key}", f"limit {name!r}", {"key": value})]
-    return Use(limit_key(name, *values), name, cost)
+    """Return what a block needs of a limit, under a value of its key, or None for none.
+
+    Raises:
+        InvalidJobError: a value that has no JSON.
+    """
+    try:
+        key = limit_key(
+            name, None if value is None else template_value("{key}", "limit", {"key": value})
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidJobError(
+            f"limit {name!r}: key={value!r} has no JSON ({error}); give a text, a number, or what "
+            "else JSON holds"
+        ) from error
+    return Use(key, name, cost)
 
 
 def uses_to_json(uses: Sequence[Use]) -> str | None:
@@ -65,11 +78,14 @@ def uses_from_json(text: str | None) -> list[Use]:
     return [] if text is None else [Use(*use) for use in json.loads(text)]
 
 
-def hold_key(name: str, text: str | None) -> str:
+def hold_key(name: str, value: Any, text: str | None) -> str:
     """Return the key under which a job holds a limit up, by what it needs as it was stored.
 
-    Its own key of the limit, and where it has none, the one without a value.
+    That of `value`; where that is None its own key of the limit, and where it has none, the one
+    without a value.
     """
+    if value is not None:
+        return use_of(name, value, 1).key
     own = (use.key for use in uses_from_json(text) if use.name == name)
     return next(own, limit_key(name))
 

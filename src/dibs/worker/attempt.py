@@ -143,7 +143,7 @@ def _retry_after(error: BaseException) -> int | None:
 def _hold(error: BaseException, limits: str | None) -> str | None:
     if not isinstance(error, RetryAfter) or error.limit is None:
         return None
-    return hold_key(error.limit, limits)
+    return hold_key(error.limit, error.key, limits)
 
 
 def _is_invalid_args(error: BaseException) -> bool:
