@@ -34,7 +34,7 @@ from dibs.model.uses import Use
 from dibs.store import Role, Store, open_store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
-from dibs.store.ops.limits import limit_wake
+from dibs.store.ops.limit_turns import limit_wake
 from dibs.store.ops.settle import job_settle
 
 BATCH, BATCHES = 100, 60

@@ -11,7 +11,7 @@ from dibs.store import Role, open_store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.limit_rules import limit_declare
-from dibs.store.ops.limits import limit_wake
+from dibs.store.ops.limit_turns import limit_wake
 
 WIDE = Limit(name="wide", concurrency=10)
 NARROW = Limit(name="narrow", concurrency=1)

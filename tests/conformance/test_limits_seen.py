@@ -13,7 +13,7 @@ from dibs.errors import ConfigurationError, DibsError, InvalidJobError
 from dibs.model.limits import MOST, Rule
 from dibs.model.lines import Demand, Serving
 from dibs.store.ops.claim import job_claim
-from dibs.store.ops.limits import limit_wake
+from dibs.store.ops.limit_turns import limit_wake
 from tests.conformance.explaining import Shop
 from tests.conformance.face import Face
 

@@ -21,7 +21,7 @@ from dibs.store.ops.claimed import Claimed
 from dibs.store.ops.effects import job_complete
 from dibs.store.ops.jobs import job_cancel
 from dibs.store.ops.limit_rules import limit_configure, limit_declare, limit_reset
-from dibs.store.ops.limits import limit_tend, limit_wake
+from dibs.store.ops.limit_turns import limit_tend, limit_wake
 from dibs.store.ops.rooms import room_take
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_rescue, worker_beat

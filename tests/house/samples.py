@@ -55,7 +55,7 @@ from dibs.store.ops.limit_rules import (
     limit_list,
     limit_reset,
 )
-from dibs.store.ops.limits import limit_look, limit_tend, limit_wake
+from dibs.store.ops.limit_turns import limit_look, limit_tend, limit_wake
 from dibs.store.ops.pauses import kind_get, kind_list, kind_pause, kind_resume, pause_list
 from dibs.store.ops.prune import (
     Over,
@@ -126,6 +126,7 @@ FREE, HELD, OVER, REFUSED = (
 )  # fmt: skip
 LIMIT = Limit(concurrency=1, name="stripe")
 USE = LIMIT.use("mail", {}, 1)
+SHARED = Limit(name="shared", concurrency=2).use("mail", {}, 1)
 TENANT = 'fair:["fair", "acme"]'
 KEYS = [[FREE, HELD], [FREE, REFUSED], [HELD, OVER]]
 HOURLY = ScheduleSpec(Timing(every=3600), NewJob("mail", "{}"), missed=Missed.all(2))
@@ -304,13 +305,16 @@ CANNED: dict[str, list[Row]] = {
     "fair_stock": [(0, None)],
     "fair_tenants": [(TENANT, 0, 1)],
     "limit_state": [
-        (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0),
-        ('limit:["full"]', rule_to_json(LIMIT.rule), 1, 0, 0, 0, None, None, 0),
-        ("queue:default", None, 0, 0, 0, 0, None, None, 0),
+        (USE.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, None, None, 0),
+        (SHARED.key, rule_to_json(LIMIT.rule), 0, 0, 0, 2, 0, None, 0, '["mail"]', 0),
+        ('limit:["full"]', rule_to_json(LIMIT.rule), 1, 0, 0, 0, None, None, None, None, 0),
+        ("queue:default", None, 0, 0, 0, 0, None, None, None, None, 0),
     ],
-    "slot_free": [(USE.key,)],
+    "limit_due": [(USE.key,), (SHARED.key,)],
+    "limit_lines": [(SHARED.key, "mail", None)],
+    "slot_free": [(USE.key, None)],
     "slot_take": [(1,)],
-    "slots_lock": [(USE.key,)],
+    "slots_lock": [(USE.key, None), (SHARED.key, '["mail"]')],
     "schema_exists": [(1,)],
     "schema_version": [(None,)],
     "stats_begin": [(0,)],

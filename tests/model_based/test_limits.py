@@ -30,7 +30,7 @@ from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.jobs import job_cancel
 from dibs.store.ops.limit_rules import limit_configure, limit_declare
-from dibs.store.ops.limits import limit_tend, limit_wake
+from dibs.store.ops.limit_turns import limit_tend, limit_wake
 from dibs.store.ops.settle import job_settle
 from dibs.store.ops.workers import job_promote, job_rescue, worker_beat
 from tests.model_based.engines import Engines

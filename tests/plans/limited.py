@@ -12,7 +12,8 @@ from dibs.store import Store
 from dibs.store.ops.claim import job_claim
 from dibs.store.ops.enqueue import job_enqueue
 from dibs.store.ops.limit_rules import limit_declare
-from dibs.store.ops.limits import limit_wake
+from dibs.store.ops.limit_turns import limit_wake
+from dibs.store.ops.limits import SAVED
 from dibs.store.ops.queues import queue_configure
 from dibs.store.statement import Operation, Row, Rows, Statement, Steps
 
@@ -64,7 +65,6 @@ def prepare(store: Store) -> dict[str, Statement]:
     store.run(job_enqueue([NewJob("late", "{}", "mail", limits=(use,)) for use in late]))
     state = {"keys": keys, "most": 1}
     open_key = 'limit:["open"]'
-    saved = ("key", "full_at", "held_until", "wake_at", "sure")
     claim = job_claim("w", Serving(("narrow",)), ["free"], Demand(COUNT))
     return {
         "limit_lock": Statement(
@@ -83,13 +83,23 @@ def prepare(store: Store) -> dict[str, Statement]:
             {"rows": Rows(("job_id", "key"), [(job_id, open_key) for job_id in taken])},
         ),
         "limit_save": Statement(
-            "limit_save", {"rows": Rows(saved, [(key, 0, 0, 1, 1) for key in sorted(keys)])}
+            "limit_save",
+            {"rows": Rows(SAVED, [(key, 0, 0, 1, 1, 1, '["mail"]') for key in sorted(keys)])},
         ),
         "limit_admit": Statement("limit_admit", {"rows": counts}),
+        "limit_lines": Statement("limit_lines", {"keys": sorted(keys)}),
+        "limit_admit_line": Statement(
+            "limit_admit_line",
+            {
+                "rows": Rows(
+                    ("key", "queue", "count"), [(key, "mail", count) for key, count in wide]
+                )
+            },
+        ),
         "limit_due": Statement("limit_due", {"count": COUNT}),
         "limit_look": Statement("limit_look", {}),
         "slots_lock": Statement("slots_lock", {"ids": ids}),
-        "slots_free": Statement("slots_free", {"ids": ids}),
+        "slots_free": Statement("slots_free", {"ids": ids, "passing": []}),
         "slots_leave": Statement("slots_leave", {"ids": ids[:1]}),
         "arrivals_take": Statement("arrivals_take", {"count": COUNT}),
         "queue_lines, room": next(claim.steps()),

@@ -25,6 +25,7 @@ SMALL, LARGE = 1000, 50_000
 """Jobs under one key, and as many under many keys, and as many keys."""
 LABELS = (
     "limit_lock", "limit_state", "limit_start", "limit_block", "limit_save", "limit_admit",
+    "limit_lines", "limit_admit_line",
     "limit_due", "limit_look", "slots_lock", "slots_free", "slots_leave",
     "arrivals_take", "queue_lines, room", "job_claim, counted",
 )  # fmt: skip

@@ -140,7 +140,7 @@ class Listener:
                 connection.execute("SELECT")  # fails, where nobody is there any more
                 self._on_nudge()  # for those that came with the answer
                 asked = time.monotonic()
+            self.pulse.beat(PULSE_SECONDS)
             something.poll(PULSE_SECONDS * 1000)
             if any(told.payload in self._queues for told in connection.notifies(timeout=0)):
                 self._on_nudge()
-            self.pulse.beat(PULSE_SECONDS)

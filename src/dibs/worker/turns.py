@@ -9,7 +9,7 @@ from dibs.model.times import SECOND
 from dibs.services.base import Service
 from dibs.store import Store
 from dibs.store.ops.fair import fair_fill, fair_queues
-from dibs.store.ops.limits import limit_look, limit_tend, limit_wake
+from dibs.store.ops.limit_turns import limit_look, limit_tend, limit_wake
 
 LOOK_SECONDS = 1.0
 """Longest pause between two looks: what a lost nudge can delay a job with limits."""

@@ -1,30 +1,24 @@
-"""Turns under limits: starting what has room, and waking those who wait.
+"""Limits: the keys under which is counted, and starting what has room.
 
 A job with limits waits, blocked, under a key. It is made ready when there may be room under that
-key, stands in its line like any other, and is claimed; only then, within the claim and with all its
-keys locked, is it decided whether it starts. So whoever makes ready too many does no harm, and an
-urgent job that comes in last is the first to be decided on.
-
-Each who makes room looks who waits: the end of a job in its own transaction, and for what comes
-in, for rates, and for what others left behind, `limit_wake`, which every worker runs.
+key (`limit_turns`), stands in its line like any other, and is claimed; only then, within the claim
+and with all its keys locked, is it decided whether it starts. So whoever makes ready too many does
+no harm, and an urgent job that comes in last is the first to be decided on.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dibs.model.limits import Meter, Turns, rule_from_json, turns
+from dibs.model.offers import Offer, offer_from_row, offer_to_row
 from dibs.model.uses import QUEUE, Use, cost_under, key_parts, uses_from_json
 from dibs.store.ops.claimed import Claimed
-from dibs.store.ops.fair import FAIR, fair_join, tenant_of
-from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
+from dibs.store.statement import Row, RowList, Rows, Statement
 
-BATCH = 1000
-"""Arrivals, keys or jobs looked at per transaction."""
-KEYS = 100
-"""Keys that are looked at per transaction because their time has come."""
+SAVED = ("key", "full_at", "held_until", "wake_at", "sure", "offered_at", "untaken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +42,8 @@ class Keys:
     """When each is to be looked at."""
     cost: dict[str, int]
     """What the first job costs that waits under each."""
+    offers: dict[str, Offer]
+    """What became of the turns that each gave."""
     now: int
 
 
@@ -84,7 +80,11 @@ def start_limited(
             for job_id, use in decided.blocked.items()
         ]
         yield Statement("limit_block", {"rows": Rows(("job_id", "key"), rows)})
-    yield from save_keys(_after_start(decided, keys))
+    claimed: defaultdict[str, set[str]] = defaultdict(set)
+    for job in jobs:
+        for use in needs[job.id]:
+            claimed[use.key].add(job.queue)
+    yield from save_keys(_after_start(decided, keys, claimed))
     holding = {job_id for _, job_id in slots}
     started = [
         job._replace(started_at=keys.now, counted=job.id in holding)
@@ -95,8 +95,22 @@ def start_limited(
     return Started(started, waits)
 
 
-def _after_start(decided: Turns, keys: Keys) -> Iterator[tuple[Meter, int | None, bool]]:
-    """Yield what is to be kept of the keys after jobs were started, and when to look at them."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is to be kept of a key."""
+
+    meter: Meter
+    offer: Offer
+    wake_at: int | None
+    """When to look at it, or earlier where that was said."""
+    sure: bool = False
+    """Whether to look at `wake_at`, whatever was said."""
+
+
+def _after_start(
+    decided: Turns, keys: Keys, claimed: Mapping[str, Collection[str]]
+) -> Iterator[Kept]:
+    """Yield what is to be kept of the keys after jobs of some queues were `claimed` under them."""
     now = keys.now
     looks: dict[str, int] = {}
     for use in decided.blocked.values():
@@ -109,8 +123,10 @@ def _after_start(decided: Turns, keys: Keys) -> Iterator[tuple[Meter, int | None
             look = now if meter.takes(cost, now) else meter.look_at(now, cost)
             looks[key] = min(look, looks.get(key, look))
     for key, meter in sorted(decided.meters.items()):
-        if key in looks or meter.full_at != keys.meters[key].full_at:
-            yield meter, None if key.startswith(QUEUE) else looks.get(key), False
+        offer = keys.offers[key].claimed(claimed[key])
+        taken = offer.untaken != keys.offers[key].untaken
+        if taken or key in looks or meter.full_at != keys.meters[key].full_at:
+            yield Kept(meter, offer, None if key.startswith(QUEUE) else looks.get(key))
 
 
 def _uses(job: Claimed, counted: Collection[str]) -> list[Use]:
@@ -137,104 +153,19 @@ def read_keys(keys: Collection[str], most: int) -> Generator[Statement, RowList,
         {row[0]: row[5] for row in rows},
         {row[0]: row[6] for row in rows},
         {row[0]: cost_under(row[0], row[7]) for row in rows},
-        rows[0][8] if rows else 0,
+        {row[0]: offer_from_row(*row[8:10]) for row in rows},
+        rows[0][10] if rows else 0,
     )
 
 
-def save_keys(
-    kept: Iterable[tuple[Meter, int | None, bool]],
-) -> Generator[Statement, RowList, None]:
-    """Keep how keys stand; each with when to look at it, and whether that is sure."""
+def save_keys(kept: Iterable[Kept]) -> Generator[Statement, RowList, None]:
+    """Keep how keys stand, and when to look at them."""
     rows: list[Row] = [
-        (meter.key, meter.full_at, meter.held_until, wake_at, int(sure))
-        for meter, wake_at, sure in kept
-    ]
+        (
+            one.meter.key, one.meter.full_at, one.meter.held_until, one.wake_at, int(one.sure),
+            *offer_to_row(one.offer),
+        )
+        for one in kept
+    ]  # fmt: skip
     if rows:
-        columns = ("key", "full_at", "held_until", "wake_at", "sure")
-        yield Statement("limit_save", {"rows": Rows(columns, rows)})
-
-
-@operation(reads=True)
-def limit_look() -> Steps[tuple[bool, int | None]]:
-    """Return whether there are arrivals, and the microseconds until a key is to be looked at."""
-    arrived, next_in = (yield Statement("limit_look", {}, alone=True))[0]
-    return bool(arrived), next_in
-
-
-@dataclass(frozen=True, slots=True)
-class Woken:
-    """What a look at the keys brought."""
-
-    ready: frozenset[str]
-    """Queues in which more may start now."""
-    fair: frozenset[str]
-    """Queues in which tenants have new jobs."""
-    found: bool
-    """Whether there was anything to look at; others may have been quicker."""
-
-
-@operation()
-def limit_wake() -> Steps[Woken]:
-    """Make ready who may start now: under keys that have arrivals, or whose time has come."""
-    arrived: Counter[str] = Counter()
-    rows = yield Statement("arrivals_take", {"count": BATCH})
-    for key, count in rows:
-        arrived[key] += count
-    tenants = sorted(key for key in arrived if key.startswith(FAIR))
-    if tenants:
-        yield from fair_join(tenants)
-        for key in tenants:
-            del arrived[key]
-    due = [row[0] for row in (yield Statement("limit_due", {"count": KEYS}))]
-    queues: set[str] = set()
-    if arrived or due:
-        yield lock_keys({*arrived, *due})
-        queues = yield from _admit(due, arrived)
-    fair = frozenset(tenant_of(key)[0] for key in tenants)
-    return Woken(frozenset(queues), fair, found=bool(rows or due))
-
-
-def _admit(
-    due: Collection[str], arrived: Mapping[str, int]
-) -> Generator[Statement, RowList, set[str]]:
-    """Make ready as many under each key as it has room for, and say when to look again.
-
-    Of arrivals no more than came in: those before them were told of before.
-    """
-    keys = yield from read_keys({*arrived, *due}, most=BATCH)
-    queues = {key.removeprefix(QUEUE) for key in keys.meters if key.startswith(QUEUE)}
-    now, most = keys.now, dict(arrived)
-    for key in due:
-        wake_at = keys.wake_at[key]
-        if wake_at is not None and wake_at <= now:  # nobody was quicker
-            most[key] = BATCH
-    rooms = {
-        key: min(keys.meters[key].room(now, BATCH, keys.cost[key]), keys.waiting[key], count)
-        for key, count in most.items()
-    }
-    moved: Counter[str] = Counter()
-    if rows := [(key, count) for key, count in sorted(rooms.items()) if count]:
-        admitted = yield Statement("limit_admit", {"rows": Rows(("key", "count"), rows)})
-        moved.update(key for key, _ in admitted)
-        queues |= {queue for _, queue in admitted}
-    yield from save_keys(
-        (keys.meters[key], _look_again(keys, key, moved[key]), True) for key in most
-    )
-    return queues
-
-
-def _look_again(keys: Keys, key: str, moved: int) -> int | None:
-    """Return when to look at a key again, of whose jobs some were made ready."""
-    if keys.waiting[key] <= moved:
-        return None
-    meter, cost = keys.meters[key], keys.cost[key]
-    # As if those had started: a rate has so much less to give.
-    ahead = meter.after(cost + moved - 1, keys.now) if moved else meter
-    return ahead.look_at(keys.now, 1 if moved else cost)
-
-
-@operation()
-def limit_tend() -> Steps[None]:
-    """Take up the slots that workers left behind that died; `limit_wake` looks who gets them."""
-    yield Statement("slots_sweep", {})
-    yield Statement("limit_forget", {"count": BATCH})
+        yield Statement("limit_save", {"rows": Rows(SAVED, rows)})

@@ -8,7 +8,8 @@ from dibs.errors import ClaimLostError, ConfigurationError
 from dibs.model.lifecycle import Claim
 from dibs.model.limits import turns
 from dibs.model.uses import Use
-from dibs.store.ops.limits import lock_keys, read_keys, save_keys
+from dibs.store.ops.limit_turns import admit
+from dibs.store.ops.limits import Kept, lock_keys, read_keys, save_keys
 from dibs.store.statement import Rows, Statement, Steps, operation
 
 
@@ -51,7 +52,7 @@ def room_take(claim: Claim, use: Use) -> Steps[Taken | Later]:
     decided = turns([(claim.job_id, [use])], keys.meters, now)
     slots = None if meter.rule is None else meter.rule.concurrency
     if decided.start:
-        yield from save_keys([(decided.meters[use.key], None, False)])
+        yield from save_keys([Kept(decided.meters[use.key], keys.offers[use.key], None)])
         if slots is None:
             return Taken()
         return Taken((yield Statement("slot_take", {**at, "claim": claim.number}))[0][0])
@@ -69,7 +70,10 @@ def room_free(claim: Claim, key: str, part: int) -> Steps[frozenset[str]]:
     """Give a slot back to who waits for it; return the queues in which more may start now."""
     yield lock_keys([key])
     slot = {"key": key, "id": claim.job_id, "part": part, "claim": claim.number}
-    if not (yield Statement("slot_free", slot)):
+    freed = yield Statement("slot_free", slot)
+    if not freed:
         return frozenset()
+    if freed[0][1] is not None:
+        return frozenset((yield from admit((), {key: 1})))
     rows = yield Statement("limit_admit", {"rows": Rows(("key", "count"), [(key, 1)])})
     return frozenset(queue for _, queue in rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 from dibs.model.job import State
 from dibs.model.lifecycle import Bury, Failed, Finish, Requeue, Settlement
+from dibs.store.ops.limit_turns import admit
 from dibs.store.ops.limits import lock_keys
 from dibs.store.statement import Row, RowList, Rows, Statement, Steps, operation
 
@@ -71,10 +72,15 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[Settled]:
     ended = [job_id for job_id in counted if job_id in moved]
     unknown = yield from _hold((one for one in settlements if one.claim.job_id in moved), ended)
     # Locks in a statement of their own: what others did under the keys is seen in the next one.
-    if not ended or not (yield Statement("slots_lock", {"ids": ended})):
+    locked = (yield Statement("slots_lock", {"ids": ended})) if ended else []
+    if not locked:
         return Settled(moved, cancelled, unknown=unknown)
-    freed = yield Statement("slots_free", {"ids": ended})
-    return Settled(moved, cancelled, frozenset(row[0] for row in freed), unknown)
+    passing = [key for key, untaken in locked if untaken is not None]
+    freed = yield Statement("slots_free", {"ids": ended, "passing": passing})
+    ready = {row[0] for row in freed}
+    if passing:
+        ready |= yield from admit((), dict.fromkeys(passing, len(ended)))
+    return Settled(moved, cancelled, frozenset(ready), unknown)
 
 
 def _hold(

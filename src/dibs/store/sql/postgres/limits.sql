@@ -18,8 +18,8 @@ ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET name = excluded.name WH
 
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
--- (no more than :most are counted), when to look at it, the limits of the first who waits, and the
--- time.
+-- (no more than :most are counted), when to look at it, the limits of the first who waits, since when
+-- turns lie untaken and of which queues, and the time.
 SELECT k.key,
     CASE WHEN starts_with(k.key, 'queue:') THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -36,7 +36,7 @@ SELECT k.key,
             AND NOT starts_with(b.key, 'kind:')
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
     )),
-    :now
+    k.offered_at, k.untaken, :now
 FROM dibs_limit_keys AS k WHERE k.key = ANY (:keys::text[]);
 
 -- name: limit_admit
@@ -46,6 +46,48 @@ WITH head AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT b.ctid AS address FROM dibs_blocked AS b WHERE b.key = i.key
             AND NOT starts_with(b.key, 'kind:')
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT i.count FOR UPDATE SKIP LOCKED
+    ) AS h
+), moved AS (
+    DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
+), ready AS (
+    INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+    SELECT job_id, queue, priority, scheduled_at FROM moved
+)
+SELECT key, queue FROM moved;
+
+-- name: limit_lines
+-- The queues in which jobs wait under each of :keys, by the order of the first who waits in each.
+-- Returns key, queue and the limits of that job.
+WITH RECURSIVE line (key, queue) AS (
+    SELECT i.key, (
+        SELECT MIN(b.queue) FROM dibs_blocked AS b
+        WHERE b.key = i.key
+    )
+    FROM unnest(:keys::text[]) AS i (key)
+    UNION ALL
+    SELECT l.key, (
+        SELECT MIN(b.queue) FROM dibs_blocked AS b
+        WHERE b.key = l.key AND b.queue > l.queue
+    )
+    FROM line AS l WHERE l.queue IS NOT NULL
+)
+SELECT l.key, l.queue, (SELECT j.limits FROM dibs_jobs AS j WHERE j.id = h.job_id)
+FROM line AS l CROSS JOIN LATERAL (
+    SELECT b.priority, b.scheduled_at, b.job_id FROM dibs_blocked AS b
+    WHERE b.key = l.key AND b.queue = l.queue
+    ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+) AS h
+ORDER BY l.key COLLATE "C", h.priority DESC, h.scheduled_at, h.job_id;
+
+-- name: limit_admit_line
+-- Make the first `count` jobs of each queue that wait under each key ready. Returns key and queue of
+-- each.
+WITH head AS MATERIALIZED (
+    SELECT h.* FROM unnest(:rows_key::text[], :rows_queue::text[], :rows_count::integer[])
+        AS i (key, queue, count)
+    CROSS JOIN LATERAL (
+        SELECT b.ctid AS address FROM dibs_blocked AS b WHERE b.key = i.key AND b.queue = i.queue
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT i.count FOR UPDATE SKIP LOCKED
     ) AS h
 ), moved AS (
@@ -96,11 +138,13 @@ SELECT id, queue, priority, scheduled_at FROM job WHERE key IS NULL;
 -- With `sure` = 1 at wake_at, whatever was said.
 UPDATE dibs_limit_keys AS k
 SET full_at = i.full_at, held_until = i.held_until,
-    wake_at = CASE i.sure WHEN 1 THEN i.wake_at ELSE LEAST(k.wake_at, i.wake_at) END
+    wake_at = CASE i.sure WHEN 1 THEN i.wake_at ELSE LEAST(k.wake_at, i.wake_at) END,
+    offered_at = i.offered_at, untaken = i.untaken
 FROM unnest(
     :rows_key::text[], :rows_full_at::bigint[], :rows_held_until::bigint[],
-    :rows_wake_at::bigint[], :rows_sure::integer[]
-) AS i (key, full_at, held_until, wake_at, sure)
+    :rows_wake_at::bigint[], :rows_sure::integer[], :rows_offered_at::bigint[],
+    :rows_untaken::text[]
+) AS i (key, full_at, held_until, wake_at, sure, offered_at, untaken)
 WHERE k.key = ANY (:rows_key::text[]) AND k.key = i.key;
 
 -- name: limit_forget
@@ -119,14 +163,15 @@ WHERE k.key = ANY (:idle::text[])
     AND NOT EXISTS (SELECT 1 FROM dibs_tenants AS t WHERE 'fair:' || t.queue = k.name);
 
 -- name: slots_lock
--- Lock the keys under which the jobs in :ids hold slots. Returns them.
-SELECT key FROM dibs_limit_keys WHERE key = ANY (ARRAY(
+-- Lock the keys under which the jobs in :ids hold slots. Returns them, each with the queues that let
+-- turns lie.
+SELECT key, untaken FROM dibs_limit_keys WHERE key = ANY (ARRAY(
     SELECT key FROM dibs_slots WHERE job_id = ANY (:ids::bigint[])
 )) ORDER BY key COLLATE "C" FOR UPDATE;
 
 -- name: slots_free
--- Give the slots of the jobs in :ids to those who wait for them: as many become ready. Returns the
--- queues in which more may start now.
+-- Give the slots of the jobs in :ids to those who wait for them: as many become ready, but under the
+-- keys in :passing. Returns the queues in which more may start now.
 WITH freed AS (
     DELETE FROM dibs_slots WHERE job_id = ANY (:ids::bigint[]) RETURNING key
 ), free AS (
@@ -137,6 +182,7 @@ WITH freed AS (
             AND NOT starts_with(b.key, 'kind:')
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT free.count FOR UPDATE SKIP LOCKED
     ) AS h
+    WHERE free.key <> ALL (:passing::text[])
 ), moved AS (
     DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
 ), ready AS (

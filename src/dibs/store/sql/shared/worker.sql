@@ -24,7 +24,7 @@ SELECT MIN(due) - :now FROM dibs_scheduled;
 -- Each job is looked up by itself: a join would be free to read all jobs.
 SELECT r.job_id, r.claim, r.worker, r.attempt,
     (SELECT j.max_attempts FROM dibs_jobs AS j WHERE j.id = r.job_id)
-FROM dibs_running AS r WHERE r.worker = :worker;
+FROM dibs_running AS r WHERE r.worker = :worker ORDER BY r.job_id;
 
 -- name: job_call_off
 -- Ask the worker of a running job to cancel it, whichever claim runs; '' is no reason, and leaves

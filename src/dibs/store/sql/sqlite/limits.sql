@@ -15,8 +15,8 @@ ON CONFLICT (key) DO NOTHING;
 
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
--- (no more than :most are counted), when to look at it, the limits of the first who waits, and the
--- time.
+-- (no more than :most are counted), when to look at it, the limits of the first who waits, since when
+-- turns lie untaken and of which queues, and the time.
 SELECT k.key,
     CASE WHEN substr(k.key, 1, 6) = 'queue:' THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -32,7 +32,7 @@ SELECT k.key,
         SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = k.key
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
     )),
-    :now
+    k.offered_at, k.untaken, :now
 FROM dibs_limit_keys AS k WHERE k.key IN (SELECT value FROM json_each(:keys));
 
 -- name: limit_admit
@@ -54,6 +54,59 @@ WITH RECURSIVE head (key, count, job_id) AS (
         ),
         (
             SELECT n.job_id FROM dibs_blocked AS n WHERE n.key = b.key AND n.priority < b.priority
+            ORDER BY n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
+        )
+    )
+    FROM head AS h CROSS JOIN dibs_blocked AS b ON b.job_id = h.job_id WHERE h.count > 1
+)
+SELECT job_id FROM head WHERE job_id IS NOT NULL;
+INSERT INTO dibs_ready (job_id, queue, priority, scheduled_at)
+SELECT job_id, queue, priority, scheduled_at FROM dibs_blocked
+WHERE job_id IN (SELECT value FROM json_each(:moved));
+DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:moved))
+RETURNING key, queue;
+
+-- name: limit_lines
+-- The queues in which jobs wait under each of :keys, by the order of the first who waits in each.
+-- Returns key, queue and the limits of that job.
+WITH RECURSIVE line (key, queue) AS (
+    SELECT i.value, (SELECT MIN(b.queue) FROM dibs_blocked AS b WHERE b.key = i.value)
+    FROM json_each(:keys) AS i
+    UNION ALL
+    SELECT l.key, (
+        SELECT MIN(b.queue) FROM dibs_blocked AS b WHERE b.key = l.key AND b.queue > l.queue
+    )
+    FROM line AS l WHERE l.queue IS NOT NULL
+)
+SELECT l.key, l.queue, j.limits
+FROM line AS l CROSS JOIN dibs_jobs AS j ON j.id = (
+    SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = l.key AND b.queue = l.queue
+    ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+)
+ORDER BY l.key, j.priority DESC, j.scheduled_at, j.id;
+
+-- name: limit_admit_line
+-- Make the first `count` jobs of each queue that wait under each key ready. Returns key and queue of
+-- each.
+-- keep: moved
+WITH RECURSIVE head (count, job_id) AS (
+    SELECT json_extract(i.value, '$[2]'), (
+        SELECT b.job_id FROM dibs_blocked AS b
+        WHERE b.key = json_extract(i.value, '$[0]') AND b.queue = json_extract(i.value, '$[1]')
+        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+    )
+    FROM json_each(:rows) AS i
+    UNION ALL
+    SELECT h.count - 1, COALESCE(
+        (
+            SELECT n.job_id FROM dibs_blocked AS n
+            WHERE n.key = b.key AND n.queue = b.queue AND n.priority = b.priority
+                AND (n.scheduled_at, n.job_id) > (b.scheduled_at, b.job_id)
+            ORDER BY n.scheduled_at, n.job_id LIMIT 1
+        ),
+        (
+            SELECT n.job_id FROM dibs_blocked AS n
+            WHERE n.key = b.key AND n.queue = b.queue AND n.priority < b.priority
             ORDER BY n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
         )
     )
@@ -100,11 +153,13 @@ SET full_at = i.full_at, held_until = i.held_until,
         WHEN i.sure = 1 OR k.wake_at IS NULL THEN i.wake_at
         WHEN i.wake_at IS NULL THEN k.wake_at
         ELSE MIN(k.wake_at, i.wake_at)
-    END
+    END,
+    offered_at = i.offered_at, untaken = i.untaken
 FROM (
     SELECT json_extract(value, '$[0]') AS key, json_extract(value, '$[1]') AS full_at,
         json_extract(value, '$[2]') AS held_until, json_extract(value, '$[3]') AS wake_at,
-        json_extract(value, '$[4]') AS sure
+        json_extract(value, '$[4]') AS sure, json_extract(value, '$[5]') AS offered_at,
+        json_extract(value, '$[6]') AS untaken
     FROM json_each(:rows)
 ) AS i
 WHERE k.key = i.key;
@@ -121,12 +176,15 @@ DELETE FROM dibs_limit_keys WHERE key IN (
 );
 
 -- name: slots_lock
--- Lock the keys under which the jobs in :ids hold slots, which the one writer has. Returns them.
-SELECT DISTINCT key FROM dibs_slots WHERE job_id IN (SELECT value FROM json_each(:ids));
+-- Lock the keys under which the jobs in :ids hold slots, which the one writer has. Returns them, each
+-- with the queues that let turns lie.
+SELECT DISTINCT s.key, k.untaken
+FROM dibs_slots AS s LEFT JOIN dibs_limit_keys AS k ON k.key = s.key
+WHERE s.job_id IN (SELECT value FROM json_each(:ids));
 
 -- name: slots_free
--- Give the slots of the jobs in :ids to those who wait for them: as many become ready. Returns the
--- queues in which more may start now.
+-- Give the slots of the jobs in :ids to those who wait for them: as many become ready, but under the
+-- keys in :passing. Returns the queues in which more may start now.
 -- keep: moved
 WITH RECURSIVE head (key, count, job_id) AS (
     SELECT free.key, free.count, (
@@ -135,7 +193,9 @@ WITH RECURSIVE head (key, count, job_id) AS (
     )
     FROM (
         SELECT key, COUNT(*) AS count FROM dibs_slots
-        WHERE job_id IN (SELECT value FROM json_each(:ids)) GROUP BY key
+        WHERE job_id IN (SELECT value FROM json_each(:ids))
+            AND key NOT IN (SELECT value FROM json_each(:passing))
+        GROUP BY key
     ) AS free
     UNION ALL
     SELECT h.key, h.count - 1, COALESCE(
