@@ -1,4 +1,4 @@
-"""Turns under a limit that several queues share: who does not take his keeps nobody waiting."""
+"""Turns under a limit that several lines share: who does not take his keeps nobody waiting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dibs import Limit, State
-from dibs.model.job import NewJob
+from dibs.model.job import PRIORITY_MAX, NewJob
 from dibs.model.lifecycle import Finish
 from dibs.model.limits import RECHECK
 from dibs.model.lines import Demand, Serving
@@ -48,17 +48,17 @@ class Shop:
         self.now += micros
         self.store.run(limit_wake())
 
-    def claim(self, queue: str) -> list[Claimed]:
-        claim = job_claim("w", Serving((queue,)), ["mail"], Demand(10), limited=True)
-        return self.store.run(claim).jobs
+    def claim(self, queue: str, highest: int = PRIORITY_MAX) -> list[Claimed]:
+        serving = Serving((queue,), highest=highest)
+        return self.store.run(job_claim("w", serving, ["mail"], Demand(10), limited=True)).jobs
 
     def end(self, job: Claimed) -> None:
         self.store.run(job_settle([Finish(job.ticket, State.COMPLETED)]))
 
-    def work_off(self, queue: str) -> list[int]:
+    def work_off(self, queue: str, highest: int = PRIORITY_MAX) -> list[int]:
         """Run what may start in a queue, one after the other; return the ids."""
         ended = []
-        while jobs := self.claim(queue):
+        while jobs := self.claim(queue, highest):
             [job] = jobs
             self.end(job)
             ended.append(job.id)
@@ -99,7 +99,7 @@ def test_its_turns_come_again_with_its_worker(shop: Shop):
     ids = shop.add(ONE, *[UNSERVED, SERVED] * 3)
     shop.pass_time(RECHECK)
     [running] = shop.claim(SERVED)
-    assert shop.untaken() == [('["unserved"]',)]
+    assert shop.untaken() == [('[["unserved", 0]]',)]
     assert shop.claim(UNSERVED) == [], "there is one slot"
     assert shop.untaken() == []
     shop.end(running)
@@ -134,6 +134,15 @@ def test_where_all_take_theirs_the_first_comes_first(shop: Shop):
     ids = shop.add(ONE, UNSERVED, SERVED, UNSERVED, SERVED)
     assert shop.in_order(4) == ids
     assert shop.untaken() == []
+
+
+def test_a_level_that_nobody_serves_keeps_the_others_waiting_once(shop: Shop):
+    for priority in (20, 5, 0):
+        shop.add(ONE, *[SERVED] * 4, priority=priority)
+    assert shop.work_off(SERVED, highest=10) == []
+    shop.pass_time(RECHECK)
+    assert len(shop.work_off(SERVED, highest=10)) == 8
+    assert len(shop.work_off(SERVED)) == 4
 
 
 def test_the_urgent_of_the_queue_that_is_served_come_first(shop: Shop):

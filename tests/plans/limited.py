@@ -84,7 +84,7 @@ def prepare(store: Store) -> dict[str, Statement]:
         ),
         "limit_save": Statement(
             "limit_save",
-            {"rows": Rows(SAVED, [(key, 0, 0, 1, 1, 1, '["mail"]') for key in sorted(keys)])},
+            {"rows": Rows(SAVED, [(key, 0, 0, 1, 1, 1, '[["mail", 0]]') for key in sorted(keys)])},
         ),
         "limit_admit": Statement("limit_admit", {"rows": counts}),
         "limit_lines": Statement("limit_lines", {"keys": sorted(keys)}),
@@ -92,7 +92,8 @@ def prepare(store: Store) -> dict[str, Statement]:
             "limit_admit_line",
             {
                 "rows": Rows(
-                    ("key", "queue", "count"), [(key, "mail", count) for key, count in wide]
+                    ("key", "queue", "priority", "count"),
+                    [(key, "mail", 3, count) for key, count in wide],
                 )
             },
         ),

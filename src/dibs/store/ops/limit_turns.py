@@ -3,7 +3,7 @@
 Each who makes room looks who waits: the end of a job in its own transaction, and for what comes
 in, for rates, and for what others left behind, `limit_wake`, which every worker runs.
 
-Turns go to the first who wait under a key, whatever queue they are in. Where those of a queue let
+Turns go to the first who wait under a key, whatever line they are in. Where those of a line let
 theirs lie, the key remembers it, and passes them over until one of their jobs is claimed.
 """
 
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dibs.model.offers import Offer
+from dibs.model.offers import LineName, Offer
 from dibs.model.uses import QUEUE, cost_under
 from dibs.store.ops.fair import FAIR, fair_join, tenant_of
 from dibs.store.ops.limits import Kept, Keys, lock_keys, read_keys, save_keys
@@ -96,7 +96,7 @@ def admit(
         queues |= {queue for _, queue in admitted}
     offers = dict(keys.offers)
     if rows := [row for key in lines for row in _give(offers, key, lines[key], rooms[key], now)]:
-        each = Rows(("key", "queue", "count"), rows)
+        each = Rows(("key", "queue", "priority", "count"), rows)
         admitted = yield Statement("limit_admit_line", {"rows": each})
         moved.update(key for key, _ in admitted)
         queues |= {queue for _, queue in admitted}
@@ -118,39 +118,39 @@ def _room(keys: Keys, key: str, most: int) -> int:
 
 
 def _give(
-    offers: dict[str, Offer], key: str, waiting: Sequence[str], room: int, now: int
+    offers: dict[str, Offer], key: str, waiting: Sequence[LineName], room: int, now: int
 ) -> Iterator[Row]:
-    """Yield which queues get turns under a key where some let theirs lie, and how many each.
+    """Yield which lines get turns under a key where some let theirs lie, and how many each.
 
     One whose turns lie gets one now and then even where there is no room: else nobody would see
     that it takes them again.
     """
     offer = offers[key]
     if offer.lies(now):
-        given = waiting if room else [queue for queue in waiting if queue in offer.untaken]
+        given = waiting if room else [line for line in waiting if line in offer.untaken]
         offers[key] = offer.given(given, now)
     else:
         given = [offer.first(waiting)] if room else []
-    for queue in given:
-        yield key, queue, max(1, room)
+    for line in given:
+        yield key, *line, max(1, room)
 
 
 def _lines(
     keys: Keys, lying: Collection[str]
-) -> Generator[Statement, RowList, dict[str, list[str]]]:
-    """Return the queues in which jobs wait under keys, by the order of the first of each.
+) -> Generator[Statement, RowList, dict[str, list[LineName]]]:
+    """Return the lines in which jobs wait under keys, by the order of the first of each.
 
     What the first costs is known by then of the one that gets the next turn.
     """
     if not lying:
         return {}
-    found: dict[str, list[str]] = {}
-    costs: dict[tuple[str, str], int] = {}
-    for key, queue, limits in (yield Statement("limit_lines", {"keys": sorted(lying)})):
-        found.setdefault(key, []).append(queue)
-        costs[key, queue] = cost_under(key, limits)
-    for key, queues in found.items():
-        keys.cost[key] = costs[key, keys.offers[key].first(queues)]
+    found: dict[str, list[LineName]] = {}
+    costs: dict[tuple[str, LineName], int] = {}
+    for key, *line, limits in (yield Statement("limit_lines", {"keys": sorted(lying)})):
+        found.setdefault(key, []).append(LineName(*line))
+        costs[key, found[key][-1]] = cost_under(key, limits)
+    for key, waiting in found.items():
+        keys.cost[key] = costs[key, keys.offers[key].first(waiting)]
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from dataclasses import dataclass
 
 from dibs.model.limits import Meter, Turns, rule_from_json, turns
-from dibs.model.offers import Offer, offer_from_row, offer_to_row
+from dibs.model.offers import LineName, Offer, offer_from_row, offer_to_row
 from dibs.model.uses import QUEUE, Use, cost_under, key_parts, uses_from_json
 from dibs.store.ops.claimed import Claimed
 from dibs.store.statement import Row, RowList, Rows, Statement
@@ -80,10 +80,10 @@ def start_limited(
             for job_id, use in decided.blocked.items()
         ]
         yield Statement("limit_block", {"rows": Rows(("job_id", "key"), rows)})
-    claimed: defaultdict[str, set[str]] = defaultdict(set)
+    claimed: defaultdict[str, set[LineName]] = defaultdict(set)
     for job in jobs:
         for use in needs[job.id]:
-            claimed[use.key].add(job.queue)
+            claimed[use.key].add(LineName(job.queue, job.priority))
     yield from save_keys(_after_start(decided, keys, claimed))
     holding = {job_id for _, job_id in slots}
     started = [
@@ -108,9 +108,9 @@ class Kept:
 
 
 def _after_start(
-    decided: Turns, keys: Keys, claimed: Mapping[str, Collection[str]]
+    decided: Turns, keys: Keys, claimed: Mapping[str, Collection[LineName]]
 ) -> Iterator[Kept]:
-    """Yield what is to be kept of the keys after jobs of some queues were `claimed` under them."""
+    """Yield what is to be kept of the keys after jobs of some lines were `claimed` under them."""
     now = keys.now
     looks: dict[str, int] = {}
     for use in decided.blocked.values():

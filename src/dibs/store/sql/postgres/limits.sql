@@ -19,7 +19,7 @@ ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET name = excluded.name WH
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
 -- (no more than :most are counted), when to look at it, the limits of the first who waits, since when
--- turns lie untaken and of which queues, and the time.
+-- turns lie untaken and of which lines, and the time.
 SELECT k.key,
     CASE WHEN starts_with(k.key, 'queue:') THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -57,38 +57,45 @@ WITH head AS MATERIALIZED (
 SELECT key, queue FROM moved;
 
 -- name: limit_lines
--- The queues in which jobs wait under each of :keys, by the order of the first who waits in each.
--- Returns key, queue and the limits of that job.
-WITH RECURSIVE line (key, queue) AS (
-    SELECT i.key, (
-        SELECT MIN(b.queue) FROM dibs_blocked AS b
-        WHERE b.key = i.key
-    )
-    FROM unnest(:keys::text[]) AS i (key)
+-- The lines in which jobs wait under each of :keys, by the order of the first who waits in each.
+-- Returns key, queue, priority and the limits of that job.
+WITH RECURSIVE line AS (
+    SELECT h.* FROM unnest(:keys::text[]) AS i (key) CROSS JOIN LATERAL (
+        SELECT b.key, b.queue, b.priority, b.scheduled_at, b.job_id
+        FROM dibs_blocked AS b WHERE b.key = i.key
+        ORDER BY b.queue, b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+    ) AS h
     UNION ALL
-    SELECT l.key, (
-        SELECT MIN(b.queue) FROM dibs_blocked AS b
-        WHERE b.key = l.key AND b.queue > l.queue
-    )
-    FROM line AS l WHERE l.queue IS NOT NULL
+    SELECT h.* FROM line AS l CROSS JOIN LATERAL (
+        (
+            SELECT b.key, b.queue, b.priority, b.scheduled_at, b.job_id FROM dibs_blocked AS b
+            WHERE b.key = l.key AND b.queue = l.queue AND b.priority < l.priority
+            ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+        )
+        UNION ALL
+        (
+            SELECT b.key, b.queue, b.priority, b.scheduled_at, b.job_id FROM dibs_blocked AS b
+            WHERE b.key = l.key AND b.queue > l.queue
+            ORDER BY b.queue, b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+        )
+        LIMIT 1
+    ) AS h
 )
-SELECT l.key, l.queue, (SELECT j.limits FROM dibs_jobs AS j WHERE j.id = h.job_id)
-FROM line AS l CROSS JOIN LATERAL (
-    SELECT b.priority, b.scheduled_at, b.job_id FROM dibs_blocked AS b
-    WHERE b.key = l.key AND b.queue = l.queue
-    ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
-) AS h
-ORDER BY l.key COLLATE "C", h.priority DESC, h.scheduled_at, h.job_id;
+SELECT l.key, l.queue, l.priority, (SELECT j.limits FROM dibs_jobs AS j WHERE j.id = l.job_id)
+FROM line AS l
+ORDER BY l.key COLLATE "C", l.priority DESC, l.scheduled_at, l.job_id;
 
 -- name: limit_admit_line
--- Make the first `count` jobs of each queue that wait under each key ready. Returns key and queue of
+-- Make the first `count` jobs of each line that wait under each key ready. Returns key and queue of
 -- each.
 WITH head AS MATERIALIZED (
-    SELECT h.* FROM unnest(:rows_key::text[], :rows_queue::text[], :rows_count::integer[])
-        AS i (key, queue, count)
+    SELECT h.* FROM unnest(
+        :rows_key::text[], :rows_queue::text[], :rows_priority::smallint[], :rows_count::integer[]
+    ) AS i (key, queue, priority, count)
     CROSS JOIN LATERAL (
-        SELECT b.ctid AS address FROM dibs_blocked AS b WHERE b.key = i.key AND b.queue = i.queue
-        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT i.count FOR UPDATE SKIP LOCKED
+        SELECT b.ctid AS address FROM dibs_blocked AS b
+        WHERE b.key = i.key AND b.queue = i.queue AND b.priority = i.priority
+        ORDER BY b.scheduled_at, b.job_id LIMIT i.count FOR UPDATE SKIP LOCKED
     ) AS h
 ), moved AS (
     DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
@@ -163,7 +170,7 @@ WHERE k.key = ANY (:idle::text[])
     AND NOT EXISTS (SELECT 1 FROM dibs_tenants AS t WHERE 'fair:' || t.queue = k.name);
 
 -- name: slots_lock
--- Lock the keys under which the jobs in :ids hold slots. Returns them, each with the queues that let
+-- Lock the keys under which the jobs in :ids hold slots. Returns them, each with the lines that let
 -- turns lie.
 SELECT key, untaken FROM dibs_limit_keys WHERE key = ANY (ARRAY(
     SELECT key FROM dibs_slots WHERE job_id = ANY (:ids::bigint[])

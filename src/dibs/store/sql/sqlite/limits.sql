@@ -16,7 +16,7 @@ ON CONFLICT (key) DO NOTHING;
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
 -- (no more than :most are counted), when to look at it, the limits of the first who waits, since when
--- turns lie untaken and of which queues, and the time.
+-- turns lie untaken and of which lines, and the time.
 SELECT k.key,
     CASE WHEN substr(k.key, 1, 6) = 'queue:' THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -67,48 +67,50 @@ DELETE FROM dibs_blocked WHERE job_id IN (SELECT value FROM json_each(:moved))
 RETURNING key, queue;
 
 -- name: limit_lines
--- The queues in which jobs wait under each of :keys, by the order of the first who waits in each.
--- Returns key, queue and the limits of that job.
-WITH RECURSIVE line (key, queue) AS (
-    SELECT i.value, (SELECT MIN(b.queue) FROM dibs_blocked AS b WHERE b.key = i.value)
+-- The lines in which jobs wait under each of :keys, by the order of the first who waits in each.
+-- Returns key, queue, priority and the limits of that job.
+WITH RECURSIVE line (key, job_id) AS (
+    SELECT i.value, (
+        SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = i.value
+        ORDER BY b.queue, b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
+    )
     FROM json_each(:keys) AS i
     UNION ALL
-    SELECT l.key, (
-        SELECT MIN(b.queue) FROM dibs_blocked AS b WHERE b.key = l.key AND b.queue > l.queue
-    )
-    FROM line AS l WHERE l.queue IS NOT NULL
-)
-SELECT l.key, l.queue, j.limits
-FROM line AS l CROSS JOIN dibs_jobs AS j ON j.id = (
-    SELECT b.job_id FROM dibs_blocked AS b WHERE b.key = l.key AND b.queue = l.queue
-    ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
-)
-ORDER BY l.key, j.priority DESC, j.scheduled_at, j.id;
-
--- name: limit_admit_line
--- Make the first `count` jobs of each queue that wait under each key ready. Returns key and queue of
--- each.
--- keep: moved
-WITH RECURSIVE head (count, job_id) AS (
-    SELECT json_extract(i.value, '$[2]'), (
-        SELECT b.job_id FROM dibs_blocked AS b
-        WHERE b.key = json_extract(i.value, '$[0]') AND b.queue = json_extract(i.value, '$[1]')
-        ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT 1
-    )
-    FROM json_each(:rows) AS i
-    UNION ALL
-    SELECT h.count - 1, COALESCE(
-        (
-            SELECT n.job_id FROM dibs_blocked AS n
-            WHERE n.key = b.key AND n.queue = b.queue AND n.priority = b.priority
-                AND (n.scheduled_at, n.job_id) > (b.scheduled_at, b.job_id)
-            ORDER BY n.scheduled_at, n.job_id LIMIT 1
-        ),
+    SELECT l.key, COALESCE(
         (
             SELECT n.job_id FROM dibs_blocked AS n
             WHERE n.key = b.key AND n.queue = b.queue AND n.priority < b.priority
             ORDER BY n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
+        ),
+        (
+            SELECT n.job_id FROM dibs_blocked AS n WHERE n.key = b.key AND n.queue > b.queue
+            ORDER BY n.queue, n.priority DESC, n.scheduled_at, n.job_id LIMIT 1
         )
+    )
+    FROM line AS l CROSS JOIN dibs_blocked AS b ON b.job_id = l.job_id
+)
+SELECT l.key, j.queue, j.priority, j.limits
+FROM line AS l CROSS JOIN dibs_jobs AS j ON j.id = l.job_id
+ORDER BY l.key, j.priority DESC, j.scheduled_at, j.id;
+
+-- name: limit_admit_line
+-- Make the first `count` jobs of each line that wait under each key ready. Returns key and queue of
+-- each.
+-- keep: moved
+WITH RECURSIVE head (count, job_id) AS (
+    SELECT json_extract(i.value, '$[3]'), (
+        SELECT b.job_id FROM dibs_blocked AS b
+        WHERE b.key = json_extract(i.value, '$[0]') AND b.queue = json_extract(i.value, '$[1]')
+            AND b.priority = json_extract(i.value, '$[2]')
+        ORDER BY b.scheduled_at, b.job_id LIMIT 1
+    )
+    FROM json_each(:rows) AS i
+    UNION ALL
+    SELECT h.count - 1, (
+        SELECT n.job_id FROM dibs_blocked AS n
+        WHERE n.key = b.key AND n.queue = b.queue AND n.priority = b.priority
+            AND (n.scheduled_at, n.job_id) > (b.scheduled_at, b.job_id)
+        ORDER BY n.scheduled_at, n.job_id LIMIT 1
     )
     FROM head AS h CROSS JOIN dibs_blocked AS b ON b.job_id = h.job_id WHERE h.count > 1
 )
@@ -177,7 +179,7 @@ DELETE FROM dibs_limit_keys WHERE key IN (
 
 -- name: slots_lock
 -- Lock the keys under which the jobs in :ids hold slots, which the one writer has. Returns them, each
--- with the queues that let turns lie.
+-- with the lines that let turns lie.
 SELECT DISTINCT s.key, k.untaken
 FROM dibs_slots AS s LEFT JOIN dibs_limit_keys AS k ON k.key = s.key
 WHERE s.job_id IN (SELECT value FROM json_each(:ids));
