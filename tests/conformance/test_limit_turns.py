@@ -95,6 +95,15 @@ def test_a_queue_that_nobody_serves_keeps_the_others_waiting_once(shop: Shop):
     assert shop.work_off(SERVED) == more[1::2]
 
 
+def test_it_is_remembered_while_nobody_waits(shop: Shop):
+    ids = shop.add(ONE, UNSERVED, SERVED, UNSERVED, SERVED)
+    shop.pass_time(RECHECK)
+    assert shop.work_off(SERVED) == ids[1::2]
+    assert query(shop.url, "SELECT 1 FROM dibs_blocked") == []
+    more = shop.add(ONE, *[UNSERVED, SERVED] * 3)
+    assert shop.work_off(SERVED) == more[1::2]
+
+
 def test_its_turns_come_again_with_its_worker(shop: Shop):
     ids = shop.add(ONE, *[UNSERVED, SERVED] * 3)
     shop.pass_time(RECHECK)

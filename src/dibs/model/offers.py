@@ -55,12 +55,10 @@ class Offer(NamedTuple):
     def looked(self, now: int, *, room: bool, waiting: bool) -> Offer:
         """Return what to remember after a look, which gave as many turns as there was room."""
         if not waiting:
+            return Offer(None, self.untaken)
+        if not room and not self.untaken:
             return Offer()
-        if self.untaken:
-            return self
-        if not room:
-            return Offer()
-        return Offer(now if self.at is None else self.at)
+        return Offer(now if self.at is None else self.at, self.untaken)
 
     def first(self, lines: Sequence[LineName]) -> LineName:
         """Return which of `lines`, in their order, gets the next turn."""
