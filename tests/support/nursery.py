@@ -185,7 +185,7 @@ def main() -> None:
 
 def serve(client: socket.socket) -> dict[str, Any] | None:
     """Return in each child what it is to become, and None when the tests have ended."""
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
     awake, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -214,7 +214,8 @@ def serve(client: socket.socket) -> dict[str, Any] | None:
             continue
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, interrupt)
+        # As at a prompt, though the tests may run in the background, where Ctrl-C is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         client.close()
         for number, file in enumerate(standard):
             os.dup2(file, number)
