@@ -28,6 +28,6 @@ def histories(sqlite_url: str, postgres_url: str) -> Iterator[type[Histories]]:
 
 
 @pytest.mark.timeout(420)  # after a failure, time to find the shortest history that fails
-@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=[pytest.mark.chaos])])
+@pytest.mark.parametrize("examples", [60, pytest.param(400, marks=[pytest.mark.chaos])])
 def test_engines_and_oracle_agree(histories: type[Histories], examples: int):
     run_state_machine_as_test(histories, settings=settings(EXAMPLES, max_examples=examples))

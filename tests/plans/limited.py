@@ -100,7 +100,7 @@ def prepare(store: Store) -> dict[str, Statement]:
         "limit_due": Statement("limit_due", {"count": COUNT}),
         "limit_look": Statement("limit_look", {}),
         "slots_lock": Statement("slots_lock", {"ids": ids}),
-        "slots_free": Statement("slots_free", {"ids": ids, "passing": []}),
+        "slots_free": Statement("slots_free", {"ids": ids, "untaken": []}),
         "slots_leave": Statement("slots_leave", {"ids": ids[:1]}),
         "arrivals_take": Statement("arrivals_take", {"count": COUNT}),
         "queue_lines, room": next(claim.steps()),

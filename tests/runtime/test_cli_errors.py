@@ -163,6 +163,7 @@ class TestTheDatabase:
 
 
 def test_an_interrupted_command(folder: Folder):
+    # Short naps: a signal that comes just before one long sleep would not end it.
     folder.write(
         "slow.py", "import time\nprint('loading', flush=True)\nwhile True:\n    time.sleep(0.01)\n"
     )

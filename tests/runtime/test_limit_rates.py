@@ -134,5 +134,5 @@ def test_who_needs_more_is_not_passed_for_ever(new_app: NewApp, database_url: st
     app.enqueue_many(small.request(number) for number in range(60))
     work_off(app, database_url, 2, concurrency=5)
     order = query(database_url, "SELECT id FROM dibs_history ORDER BY started_at, id")
-    # Not at its end: those behind it pass it only while another worker is deciding on them.
-    assert order.index((large_id,)) < 60
+    # In the middle of its line; another worker may be deciding on some behind it.
+    assert order.index((large_id,)) <= 30

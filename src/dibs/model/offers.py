@@ -11,12 +11,11 @@ import json
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from dibs.model.limits import RECHECK
 from dibs.model.times import SECOND
 
 PATIENCE = SECOND
 """How long a turn may lie before other lines get one too."""
-AGAIN = 10 * SECOND
-"""Between two turns for a line that did not take its last one."""
 
 
 class LineName(NamedTuple):
@@ -36,8 +35,11 @@ class Offer(NamedTuple):
     """Lines that did not take their turns."""
 
     def lies(self, now: int) -> bool:
-        """Return whether every line is to get a turn now, since those that got one let it lie."""
-        return self.at is not None and now - self.at >= (AGAIN if self.untaken else PATIENCE)
+        """Return whether every line is to get a turn now, since those that got one let it lie.
+
+        Lines that are known for it get another one at every recheck.
+        """
+        return self.at is not None and now - self.at >= (RECHECK if self.untaken else PATIENCE)
 
     def given(self, lines: Collection[LineName], now: int) -> Offer:
         """Return what to remember after a turn for each of `lines`, which are now to take it.

@@ -75,11 +75,11 @@ def job_settle(settlements: Sequence[Settlement]) -> Steps[Settled]:
     locked = (yield Statement("slots_lock", {"ids": ended})) if ended else []
     if not locked:
         return Settled(moved, cancelled, unknown=unknown)
-    passing = [key for key, untaken in locked if untaken is not None]
-    freed = yield Statement("slots_free", {"ids": ended, "passing": passing})
+    untaken_keys = [key for key, lines in locked if lines is not None]
+    freed = yield Statement("slots_free", {"ids": ended, "untaken": untaken_keys})
     ready = {row[0] for row in freed}
-    if passing:
-        ready |= yield from admit((), dict.fromkeys(passing, len(ended)))
+    if untaken_keys:
+        ready |= yield from admit((), dict.fromkeys(untaken_keys, len(ended)))
     return Settled(moved, cancelled, frozenset(ready), unknown)
 
 

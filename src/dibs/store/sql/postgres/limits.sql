@@ -19,7 +19,7 @@ ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET name = excluded.name WH
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
 -- (no more than :most are counted), when to look at it, the limits of the first who waits, since when
--- turns lie untaken and of which lines, and the time.
+-- turns are untaken and of which lines, and the time.
 SELECT k.key,
     CASE WHEN starts_with(k.key, 'queue:') THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -170,15 +170,15 @@ WHERE k.key = ANY (:idle::text[])
     AND NOT EXISTS (SELECT 1 FROM dibs_tenants AS t WHERE 'fair:' || t.queue = k.name);
 
 -- name: slots_lock
--- Lock the keys under which the jobs in :ids hold slots. Returns them, each with the lines that let
--- turns lie.
+-- Lock the keys under which the jobs in :ids hold slots. Returns them, each with its untaken
+-- lines.
 SELECT key, untaken FROM dibs_limit_keys WHERE key = ANY (ARRAY(
     SELECT key FROM dibs_slots WHERE job_id = ANY (:ids::bigint[])
 )) ORDER BY key COLLATE "C" FOR UPDATE;
 
 -- name: slots_free
--- Give the slots of the jobs in :ids to those who wait for them: as many become ready, but under the
--- keys in :passing. Returns the queues in which more may start now.
+-- Give the slots of the jobs in :ids to those who wait for them: as many become ready, but under keys
+-- that have :untaken lines. Returns the queues in which more may start now.
 WITH freed AS (
     DELETE FROM dibs_slots WHERE job_id = ANY (:ids::bigint[]) RETURNING key
 ), free AS (
@@ -189,7 +189,7 @@ WITH freed AS (
             AND NOT starts_with(b.key, 'kind:')
         ORDER BY b.priority DESC, b.scheduled_at, b.job_id LIMIT free.count FOR UPDATE SKIP LOCKED
     ) AS h
-    WHERE free.key <> ALL (:passing::text[])
+    WHERE free.key <> ALL (:untaken::text[])
 ), moved AS (
     DELETE FROM dibs_blocked WHERE ctid = ANY (ARRAY(SELECT address FROM head)) RETURNING *
 ), ready AS (

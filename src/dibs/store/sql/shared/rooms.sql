@@ -11,7 +11,7 @@ RETURNING part;
 SELECT 1 FROM dibs_slots WHERE key = :key AND job_id = :id AND part = 0;
 
 -- name: slot_free
--- Give the slot :part of a block back. Returns its key, and the lines that let turns lie under it,
+-- Give the slot :part of a block back. Returns its key, and its untaken lines,
 -- unless the end of the attempt was quicker.
 DELETE FROM dibs_slots WHERE key = :key AND job_id = :id AND part = :part AND claim = :claim
 RETURNING key, (SELECT k.untaken FROM dibs_limit_keys AS k WHERE k.key = :key);

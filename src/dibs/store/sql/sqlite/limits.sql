@@ -16,7 +16,7 @@ ON CONFLICT (key) DO NOTHING;
 -- name: limit_state
 -- :keys as they stand. Returns key, rule, slots taken, full_at, held_until, how many wait under it
 -- (no more than :most are counted), when to look at it, the limits of the first who waits, since when
--- turns lie untaken and of which lines, and the time.
+-- turns are untaken and of which lines, and the time.
 SELECT k.key,
     CASE WHEN substr(k.key, 1, 6) = 'queue:' THEN (
         SELECT '{"concurrency": ' || q.concurrency || '}' FROM dibs_queues AS q
@@ -179,14 +179,14 @@ DELETE FROM dibs_limit_keys WHERE key IN (
 
 -- name: slots_lock
 -- Lock the keys under which the jobs in :ids hold slots, which the one writer has. Returns them, each
--- with the lines that let turns lie.
+-- with its untaken lines.
 SELECT DISTINCT s.key, k.untaken
 FROM dibs_slots AS s LEFT JOIN dibs_limit_keys AS k ON k.key = s.key
 WHERE s.job_id IN (SELECT value FROM json_each(:ids));
 
 -- name: slots_free
--- Give the slots of the jobs in :ids to those who wait for them: as many become ready, but under the
--- keys in :passing. Returns the queues in which more may start now.
+-- Give the slots of the jobs in :ids to those who wait for them: as many become ready, but under keys
+-- that have :untaken lines. Returns the queues in which more may start now.
 -- keep: moved
 WITH RECURSIVE head (key, count, job_id) AS (
     SELECT free.key, free.count, (
@@ -196,7 +196,7 @@ WITH RECURSIVE head (key, count, job_id) AS (
     FROM (
         SELECT key, COUNT(*) AS count FROM dibs_slots
         WHERE job_id IN (SELECT value FROM json_each(:ids))
-            AND key NOT IN (SELECT value FROM json_each(:passing))
+            AND key NOT IN (SELECT value FROM json_each(:untaken))
         GROUP BY key
     ) AS free
     UNION ALL
