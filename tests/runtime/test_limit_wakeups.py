@@ -8,9 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+import psycopg
 import pytest
 
 from dibs import Backoff, Dibs, JobContext, JobStateError, Limit, Priority, Retry, State
+from dibs.store.ops.limit_turns import limit_look
+from dibs.store.statement import Operation
+from dibs.worker import turns
 from tests.conformance.working import working
 from tests.support.crowd import work_off
 from tests.support.database import query
@@ -75,6 +79,35 @@ def test_a_turn_that_a_job_cannot_take_is_the_next_ones(
     queues = [f"queue {number}" for number in range(3)]
     work_off(app, database_url, 4, within=280, concurrency=5, queues=queues)
     assert query(database_url, "SELECT COUNT(*) FROM dibs_history") == [(jobs,)]
+
+
+def test_a_worker_is_not_idle_while_another_takes_up_what_came_in(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    """On a file the one writer is waited for, and what he did is seen."""
+    looks = 0
+
+    def counted() -> Operation[tuple[bool, int | None]]:
+        nonlocal looks
+        looks += 1
+        return limit_look()
+
+    monkeypatch.setattr(turns, "limit_look", counted)
+    app = Dibs(postgres_url)
+    app.migrate()
+
+    @app.job(limits=[Limit(concurrency=1)])
+    async def one() -> None: ...
+
+    job = one.enqueue()
+    worker = threading.Thread(target=app.worker(poll=0.01).run, kwargs={"until_idle": True})
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT id FROM dibs_arrivals FOR UPDATE")
+        worker.start()
+        eventually(lambda: looks > 5 or not worker.is_alive(), "the worker to look, or to end")
+    worker.join(WITHIN)
+    assert app.jobs.get(job.id).state is State.COMPLETED
+    app.close()
 
 
 def test_a_job_that_is_cancelled_before_it_starts_leaves_its_turn_to_the_next(

@@ -40,10 +40,9 @@ class Empty:
 class NoTurns:
     """Stands in for the turns under limits, of which there are none."""
 
-    async def look(self) -> float:
-        return 1.0
-
     async def tend(self) -> None: ...
+
+    async def catch_up(self) -> None: ...
 
     async def fill(self, demand: int) -> None: ...
 

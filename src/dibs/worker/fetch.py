@@ -172,8 +172,8 @@ class Fetcher(Service):
         quiet = question is not None and self._dispatcher.idle and not self._settling()
         admit = question is not None or now - self._admitted >= ADMIT_SECONDS
         if question is not None:
-            await self._turns.look()
             await self._turns.tend()
+            await self._turns.catch_up()
         await self._turns.fill(demand.count)
         # What is offered from here on, this claim may not see. One that fails tells nobody: others
         # find it when they poll.

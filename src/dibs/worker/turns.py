@@ -68,6 +68,12 @@ class Turns(Service):
             return 0.0 if woken.found else TAKEN_SECONDS
         return LOOK_SECONDS if next_in is None else min(next_in / SECOND, LOOK_SECONDS)
 
+    async def catch_up(self) -> None:
+        """Look, and again while others are taking up what came in: it is ready when they have."""
+        # Another's transaction, which tells nobody of its end.
+        while await self.look() == TAKEN_SECONDS:  # noqa: ASYNC110
+            await asyncio.sleep(TAKEN_SECONDS)
+
     async def fill(self, demand: int) -> None:
         """Give the tenants of fair queues their turns, before so many jobs are claimed."""
         for queue in sorted(self._fair):
